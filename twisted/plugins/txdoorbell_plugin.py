@@ -1,0 +1,9 @@
+# Every `twistd --help` of the machine imports this file: it holds one ServiceMaker and imports nothing else.
+from twisted.application.service import ServiceMaker
+
+txdoorbell = ServiceMaker(
+    "txdoorbell",
+    "txdoorbell.tap",
+    "Run functions when PostgreSQL rings: one at a time, no ring missed.",
+    "doorbell",
+)
