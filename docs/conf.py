@@ -21,8 +21,9 @@ autodoc_typehints = "description"
 add_module_names = False
 highlight_language = "python3"
 
-# -n wants a target for each name; those of other projects are not fetched from the network at build time.
+# -n wants a target for each name; those of other projects would have to be fetched from the
+# network at build time.
 nitpick_ignore_regex = [
     ("py:.*", r"(twisted|zope|psycopg2|txpostgres|collections|pathlib|typing|types)\..*"),
-    ("py:(class|exc|obj|data)", r"[A-Z]\w*Error|bool|bytes|dict|float|int|list|object|str|tuple|None"),
+    ("py:(class|exc|obj|data)", r"[A-Z]\w*Error|bool|bytes|dict|float|int|list|object|str|None"),
 ]

@@ -1,4 +1,4 @@
-# Every `twistd --help` of the machine imports this file: it holds one ServiceMaker and imports nothing else.
+# Every `twistd --help` of the machine imports this file, so it imports ServiceMaker only.
 from twisted.application.service import ServiceMaker
 
 txdoorbell = ServiceMaker(
