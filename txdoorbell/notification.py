@@ -32,7 +32,7 @@ CHANNEL_LIMIT = 63
 """The longest channel name, in bytes of UTF-8. PostgreSQL would cut a longer one silently."""
 
 PAYLOAD_LIMIT = 7999
-"""The longest payload, in bytes of UTF-8. PostgreSQL fails the statement that sends a longer one."""
+"""The longest payload, in bytes of UTF-8. PostgreSQL fails a statement that sends a longer one."""
 
 
 class Hearable(Protocol):
