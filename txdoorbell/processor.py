@@ -1,0 +1,244 @@
+"""What can be registered with a loop: functions and handler objects, with their options."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import time
+from collections.abc import Callable, Hashable, Iterable
+from reprlib import repr as short_repr
+from typing import Any, Protocol, cast
+
+from txdoorbell.notification import Notification, check_channel
+from txdoorbell.results import DONE_FOR_NOW, WORK_REMAINING
+
+
+class TimeBudget:
+    """
+    The time one call may take before it should return ``WORK_REMAINING``.
+
+    It is counted on a monotonic clock from the moment of its making. Nobody enforces it: a
+    function asks :meth:`over_budget` between two items of work. May be asked from any thread.
+
+    :param seconds: the length of the budget.
+    :param monotonic: the clock to count on, in seconds.
+    """
+
+    __slots__ = ("_end", "_monotonic")
+
+    def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._end = monotonic() + seconds
+
+    def over_budget(self) -> bool:
+        """Say whether the time is used up, or the call has been cancelled."""
+        return self._monotonic() >= self._end
+
+    def remaining(self) -> float:
+        """Return the seconds left, never less than 0."""
+        return max(0.0, self._end - self._monotonic())
+
+    def exhaust(self) -> None:
+        """Use up what is left: how a call in a thread is told to come to an end."""
+        self._end = -math.inf
+
+
+class Handler(Protocol):
+    """
+    An object that :meth:`txdoorbell.loop.Loop.register` takes: depeche_db's ``RunOnNotification``.
+
+    ``payload`` is the decoded one, as in :attr:`txdoorbell.notification.Notification.data`.
+    """
+
+    @property
+    def notification_channel(self) -> str:
+        """The one channel that rings this handler."""
+
+    def interested_in_notification(self, payload: Any) -> bool:
+        """Say whether this notification rings the handler."""
+
+    def take_notification_hint(self, payload: Any) -> None:
+        """Take note of what the notification says, before the run."""
+
+    def run(self, budget: TimeBudget) -> object:
+        """Do the work, and return any result of a processing function."""
+
+    def stop(self) -> object:
+        """End a :meth:`run` that is under way soon."""
+
+
+class Processor:
+    """
+    One registered function, its options, and where it stands in its loop.
+
+    :param function: what is called. Whatever :data:`key` is, this is the code that runs.
+    :param key: what the user knows it by: the function itself, or the handler object.
+    :param stop: called when the loop stops, in a thread.
+    :raises TypeError: when an option has the wrong type; the text names the function.
+    :raises ValueError: when an option has an impossible value; the text names the function.
+    """
+
+    __slots__ = (
+        "blocking",
+        "budget",
+        "channels",
+        "failures",
+        "function",
+        "hint",
+        "interested",
+        "interrupted",
+        "key",
+        "missed",
+        "muted",
+        "name",
+        "not_before",
+        "options",
+        "order",
+        "priority",
+        "removed",
+        "requested",
+        "retry",
+        "stop",
+        "timeout",
+        "wake",
+        "wants_budget",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., object],
+        *,
+        key: Hashable = None,
+        name: str | None = None,
+        channels: str | Iterable[str] | None = None,
+        interested: Callable[[Notification], object] | None = None,
+        hint: Callable[[Notification], object] | None = None,
+        priority: int = 0,
+        blocking: bool = False,
+        timeout: float | None = None,
+        budget: float | None = None,
+        retry: bool | None = None,
+        stop: Callable[[], object] | None = None,
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"a processing function must be callable, not {short_repr(function)}")
+        self.function = function
+        self.key: Hashable = function if key is None else key
+        self.name = name or name_of(function)
+        self.channels = self._check_channels(channels)
+        self.interested = self._check_callable("interested", interested)
+        self.hint = self._check_callable("hint", hint)
+        self.stop = self._check_callable("stop", stop)
+        self.priority = priority
+        self.blocking = blocking
+        self.timeout = self._check_seconds("timeout", timeout)
+        self.budget = self._check_seconds("budget", budget)
+        self.retry = retry
+        self.wants_budget = _wants_budget(function)
+        self.options: tuple[object, ...] = (
+            name,
+            self.channels,
+            interested,
+            hint,
+            priority,
+            blocking,
+        )
+        self.options += (self.timeout, self.budget, retry)
+        self.order: tuple[int, int] = (-priority, 0)
+        self.muted = self.missed = self.removed = self.interrupted = False
+        self.failures = 0
+        self.requested = self.not_before = 0.0
+        self.wake: tuple[float, int, Processor] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Processor {self.name}>"
+
+    def _check_channels(self, channels: str | Iterable[str] | None) -> frozenset[str] | None:
+        if channels is None:
+            return None
+        names = (channels,) if isinstance(channels, str) else channels
+        return frozenset(check_channel(channel) for channel in names)
+
+    def _check_callable(self, option: str, value: Callable[..., object] | None) -> Any:
+        if value is not None and not callable(value):
+            raise TypeError(f"{self.name}: {option} must be callable, not {short_repr(value)}")
+        return value
+
+    def _check_seconds(self, option: str, value: float | None) -> float | None:
+        return None if value is None else check_seconds(f"{self.name}: {option}", value)
+
+
+def handler_processor(handler: Handler, blocking: bool | None = None) -> Processor:
+    """
+    Make a processor of a handler object.
+
+    :param blocking: whether ``run`` goes to a thread; None asks the handler's own attribute
+        ``blocking``, and takes it for blocking where it has none.
+    :raises TypeError: when the object lacks a part of the protocol; the text names the part.
+    """
+    for part in ("interested_in_notification", "take_notification_hint", "run", "stop"):
+        if not callable(getattr(handler, part, None)):
+            raise TypeError(f"handler {short_repr(handler)} has no method {part}()")
+    channel = getattr(handler, "notification_channel", None)
+    if not isinstance(channel, str):
+        raise TypeError(f"handler {short_repr(handler)} has no str notification_channel")
+    return Processor(
+        _budgeted(handler),
+        key=cast(Hashable, handler),
+        name=f"{type(handler).__qualname__} on {channel}",
+        channels=channel,
+        interested=lambda notification: handler.interested_in_notification(notification.data),
+        hint=lambda notification: handler.take_notification_hint(notification.data),
+        blocking=getattr(handler, "blocking", True) if blocking is None else blocking,
+        stop=handler.stop,
+    )
+
+
+def _budgeted(handler: Handler) -> Callable[[TimeBudget], object]:
+    def run(budget: TimeBudget) -> object:
+        return handler.run(budget)
+
+    return run
+
+
+def check_seconds(what: str, value: object, *, zero: bool = False) -> float:
+    """
+    Check a length of time.
+
+    :param what: what it is, for the error.
+    :param zero: whether 0 will do.
+    :returns: the seconds as a float.
+    :raises TypeError: when it is no number.
+    :raises ValueError: when it is negative, zero (unless that will do) or not finite.
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{what} must be a number of seconds, not {short_repr(value)}")
+    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
+        raise ValueError(f"{what} must be more than 0 seconds and finite, not {value!r}")
+    return float(value)
+
+
+def name_of(function: object) -> str:
+    """Return the name a function is known by in logs, unless its user gave one."""
+    inner = getattr(function, "func", function)
+    name = getattr(inner, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def _wants_budget(function: Callable[..., object]) -> bool:
+    try:
+        return "budget" in inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+__all__ = [
+    "DONE_FOR_NOW",
+    "WORK_REMAINING",
+    "Handler",
+    "Processor",
+    "TimeBudget",
+    "check_seconds",
+    "handler_processor",
+    "name_of",
+]

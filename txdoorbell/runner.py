@@ -1,0 +1,312 @@
+r"""
+One thing at a time: the state machine that calls what is due.
+
+.. code-block:: text
+
+    event \ state   STOPPED    QUIET      DUE        CALLING    WAITING    STOPPING
+    start           DUE        -          -          -          -          RESTARTING
+    ring            -          DUE        -          (noted)    (noted)    -
+    turn            .          .          CALLING    .          .          .
+    out of work     .          .          .          QUIET      .          .
+    slice used up   .          .          .          DUE        .          .
+    must be waited  .          .          .          WAITING    .          .
+    finished        .          .          .          .          DUE        STOPPED
+    stop            -          STOPPED    STOPPED    STOPPING   STOPPING   -
+    deadline        .          .          .          .          .          STOPPED
+    crash           -          STOPPED    STOPPED    STOPPED    STOPPED    STOPPED
+
+``-`` is accepted and changes nothing, ``.`` does not happen; RESTARTING is STOPPING, but what ends
+it leads to DUE. The one delayed call there is belongs to the state: the next wake-up in QUIET, the
+next turn in DUE, the deadline in STOPPING.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Iterator
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from txdoorbell.agenda import Agenda
+from txdoorbell.call import PENDING
+from txdoorbell.caller import Caller, Work
+from txdoorbell.jobs import Job, Jobs, LoopStopped
+from txdoorbell.policy import Policy
+from txdoorbell.processor import Processor
+from txdoorbell.results import Results
+from txdoorbell.wakeups import Wakeups, monotonic_of
+
+SLICE = 0.010
+"""Seconds after which synchronous functions let the reactor have its turn."""
+
+
+class State(enum.Enum):
+    """Where a loop stands."""
+
+    STOPPED = "stopped"
+    QUIET = "quiet"
+    DUE = "due"
+    CALLING = "calling"
+    WAITING = "waiting"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"
+
+
+_ENDING = (State.STOPPING, State.RESTARTING)
+
+
+class Runner:
+    """
+    Calls the processors that are due and the jobs submitted, never two at once.
+
+    :param roll_call: called when a run begins, before it is put together; None for nothing.
+    :param quiet: called when nothing is left to do, with whether a run ended since the last time.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        policy: Policy,
+        roll_call: Callable[[], None] | None,
+        quiet: Callable[[bool], None],
+    ) -> None:
+        self.policy = policy
+        self.agenda = Agenda()
+        self.jobs = Jobs()
+        self.state = State.STOPPED
+        self._reactor = reactor
+        monotonic = monotonic_of(reactor)
+        self.wakeups = Wakeups(reactor.seconds, monotonic)
+        self._results = Results(policy, self.agenda, self.wakeups)
+        self._caller = Caller(reactor, monotonic, policy, self._finished)
+        self._roll_call: Processor | None = None
+        if roll_call is not None:
+            self._roll_call = Processor(roll_call, name=f"{policy.name}.get_processors")
+        self._roll_called = False
+        self._quiet = quiet
+        self._timer: IDelayedCall | None = None
+        self._run: Iterator[Processor] = iter(())
+        self._ran = False
+        self._job_had_its_turn: bool = False
+        self._stop_waiters: list[Deferred[None]] = []
+
+    # -- events
+
+    def start(self) -> None:
+        """Begin: everything is due."""
+        if self.state is State.STOPPED:
+            self.agenda.ring()
+            self._to(State.DUE, 0.0, self._turn)
+        elif self.state is State.STOPPING:
+            self.state = State.RESTARTING
+
+    def ring(self) -> None:
+        """Take note that something has become due."""
+        if self.state is State.QUIET:
+            self._to(State.DUE, 0.0, self._turn)
+
+    def stop(self) -> Deferred[None]:
+        """
+        Begin nothing more.
+
+        :returns: fires when nothing is active any more, at the latest after ``stop_timeout``.
+        """
+        if self.state is State.STOPPED:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        self._stop_waiters.append(stopped)
+        if self.state is State.CALLING:
+            self._to(State.STOPPING)
+        elif self.state is State.WAITING:
+            self._to(State.STOPPING, self.policy.stop_timeout, self._give_up)
+        elif self.state is State.RESTARTING:
+            self.state = State.STOPPING
+        elif self.state is not State.STOPPING:
+            self._stopped()
+        self.fail_jobs()
+        return stopped
+
+    def crash(self) -> list[object]:
+        """
+        Stop at once: cancel what is active, forget what is due.
+
+        :returns: what was left undone, as its user knows it: the active one first, then those due,
+            then the submitted.
+        """
+        active = self._caller.active
+        undone: list[Work] = [] if active is None else [active]
+        undone += [p for p in self._run if not p.removed]
+        undone += self.agenda.due()
+        cancel = self._caller.abandon()
+        self._stopped()
+        cancel()
+        return list(dict.fromkeys(work.key for work in [*undone, *self.fail_jobs()]))
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is active and nothing due."""
+        resting = self.state in (State.QUIET, State.STOPPED) and self._caller.active is None
+        return resting and not self.agenda.has_due and not self.jobs
+
+    @property
+    def active(self) -> str | None:
+        """The name of what is active, None when nothing is."""
+        active = self._caller.active
+        return None if active is None else active.name
+
+    # -- turns
+
+    def _to(
+        self, state: State, delay: float | None = None, then: Callable[[], None] | None = None
+    ) -> None:
+        """Leave a state with its delayed call, and enter one with its own."""
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self.state = state
+        self._timer = None
+        if delay is not None and then is not None:
+            self._timer = self._reactor.callLater(delay, then)
+
+    def _turn(self) -> None:
+        self._to(State.CALLING)
+        end = time.monotonic() + SLICE
+        while self.state is State.CALLING:
+            work = self._next()
+            if work is None:
+                self._rest()
+                return
+            self._begin(work)
+            if time.monotonic() >= end:
+                self._pause()
+        self._turned()
+
+    def _pause(self) -> None:
+        """Let the reactor have its turn."""
+        if self.state is State.CALLING:
+            self._to(State.DUE, 0.0, self._turn)
+
+    def _turned(self) -> None:
+        """See to a stop that was asked for by what was called."""
+        if self.state in _ENDING:
+            if self._caller.active is None:
+                self._stopped()
+            else:
+                self._to(self.state, self.policy.stop_timeout, self._give_up)
+
+    def _next(self) -> Work | None:
+        """Find what to call next; a job and a processor take turns."""
+        if not self._job_had_its_turn and self.jobs:
+            self._job_had_its_turn = True
+            return self.jobs.take()
+        self._job_had_its_turn = False
+        while True:
+            processor = self._next_of_run()
+            if processor is not None:
+                return processor
+            if not self._roll_called:
+                self.agenda.end_run()
+            if not self._take_wakeups():
+                return self.jobs.take() if self.jobs else None
+            if self._roll_call is not None and not self._roll_called:
+                self._roll_called = True
+                return self._roll_call
+            self._begin_run()
+
+    def _next_of_run(self) -> Processor | None:
+        for processor in self._run:
+            if processor.muted:
+                processor.missed = True
+            elif not processor.removed:
+                return processor
+        return None
+
+    def _take_wakeups(self) -> bool:
+        for processor in self.wakeups.take_due():
+            self.agenda.make_due(processor)
+        return self.agenda.has_due
+
+    def _begin_run(self) -> None:
+        self._ran = True
+        self._roll_called = False
+        self._run = iter([p for p in self.agenda.begin_run() if p is not self._roll_call])
+
+    def _rest(self) -> None:
+        self._to(State.QUIET)
+        self.rearm()
+        ran, self._ran = self._ran, False
+        self._quiet(ran)
+
+    def rearm(self) -> None:
+        """Set the timer of a quiet loop anew, by the clocks as they are now."""
+        if self.state is State.QUIET:
+            self._to(State.QUIET, self.wakeups.delay(), self._turn)
+
+    # -- calls
+
+    def _begin(self, work: Work) -> None:
+        if isinstance(work, Processor):
+            work.interrupted = work.wake is not None
+            if work.interrupted:
+                self.wakeups.cancel(work)
+        value = self._caller.begin(work)
+        if value is not PENDING:
+            self._came(work, value)
+        elif self.state is State.CALLING:
+            self._to(State.WAITING)
+
+    def _finished(self, work: Work, value: object) -> None:
+        """Go on: what had to be waited for is there."""
+        ending = self.state in _ENDING
+        if not ending:
+            self._to(State.DUE, 0.0, self._turn)
+        self._came(work, value)
+        if ending:
+            self._stopped()
+
+    def _came(self, work: Work, value: object) -> None:
+        if isinstance(work, Job):
+            work.finish(value)
+        elif value is not None or work.failures:
+            self._results.take(work, value)
+
+    # -- ending
+
+    def _give_up(self) -> None:
+        """Cancel what is active at the deadline of a stop, and be done whatever it does."""
+        self._timer = None
+        about = {"loop": self.policy.name, "name": self.active}
+        self.log.warn(
+            "{loop}: {name} was still active {seconds} s after the stop; cancelling it",
+            seconds=self.policy.stop_timeout,
+            **about,
+        )
+        self._caller.cancel()
+        if self.state in _ENDING:
+            self.log.error("{loop}: {name} ignores its cancellation; it is left behind", **about)
+            self._stopped()
+
+    def _stopped(self) -> None:
+        restarting = self.state is State.RESTARTING
+        self._to(State.STOPPED)
+        self._caller.abandon()
+        self._run = iter(())
+        self._roll_called = False
+        self.agenda.forget()
+        waiters, self._stop_waiters = self._stop_waiters, []
+        for waiter in waiters:
+            waiter.callback(None)
+        if restarting and self.state is State.STOPPED:
+            self.start()
+
+    def fail_jobs(self) -> list[Job]:
+        """Take out all submitted work, and let it fail."""
+        jobs = self.jobs.take_all()
+        for job in jobs:
+            job.finish(Failure(LoopStopped(f"{self.policy.name} stopped before {job.name} began")))
+        return jobs
