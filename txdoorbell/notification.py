@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "State",
     "check_channel",
+    "check_channels",
     "check_payload",
     "decode_payload",
     "quote_identifier",
@@ -82,6 +83,19 @@ def check_channel(name: str) -> str:
     return name
 
 
+def check_channels(names: str | Iterable[str]) -> tuple[str, ...]:
+    """
+    Return names as :func:`check_channel` does, each once, in order.
+
+    :param names: one str, which is one name, or several.
+    :raises TypeError: for a name that isn't a str.
+    :raises ValueError: for a name that PostgreSQL would not take whole.
+    """
+    if isinstance(names, str | bytes | bytearray):
+        return (check_channel(names),)
+    return tuple(dict.fromkeys(map(check_channel, names)))
+
+
 def check_payload(text: str) -> str:
     """
     Return a payload, when PostgreSQL would send it.
@@ -136,7 +150,7 @@ class State(StrEnum):
     """The session is gone, and the next attempt is put off for a while."""
 
 
-class ListenerStopped(Exception):
+class ListenerStopped(Exception):  # noqa: N818 - as Twisted's names
     """The source was stopped before it could do what was asked."""
 
 
