@@ -44,6 +44,12 @@ class Agenda:
         """Those added and not removed, by what their user knows them by, in order of adding."""
         return self._processors
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that processors name."""
+        tables = (self._plain, self._choosy)
+        return frozenset(c for table in tables for c, heard in table.items() if c and heard)
+
     def add(self, processor: Processor) -> None:
         """
         Take in a processor, due at once. The same again, with the same options, changes nothing.

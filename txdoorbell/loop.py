@@ -93,7 +93,12 @@ class Loop(LoopBase):
 
     def _add(self, processor: Processor) -> None:
         self._agenda.add(processor)
+        self._channels_of(processor)
         self._runner.ring()
+
+    def _channels_of(self, processor: Processor) -> None:
+        if processor.channels is not None and self.on_channels is not None:
+            self.on_channels()
 
     def remove(self, processor: Hashable) -> None:
         """
@@ -101,7 +106,9 @@ class Loop(LoopBase):
 
         :raises KeyError: when it has not been added.
         """
-        self._runner.wakeups.cancel(self._agenda.remove(processor))
+        removed = self._agenda.remove(processor)
+        self._runner.wakeups.cancel(removed)
+        self._channels_of(removed)
 
 
 class DelegateLoop(LoopBase):

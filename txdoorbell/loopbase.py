@@ -105,19 +105,22 @@ class LoopBase(MultiService):
 
         :param notification: ours, or psycopg2's ``Notify``: this is a txpostgres notify observer.
         """
-        if self._accepts("a notification") and self._agenda.notified(notification):
+        if self._listens and self._agenda.notified(notification):
             self._runner.ring()
 
     def missed(self, channels: Iterable[str]) -> None:
         """Ring for those who hear any of these channels: something may have been said there."""
-        if self._accepts("missed()") and self._agenda.ring_channels(channels):
+        if self._listens and self._agenda.ring_channels(channels):
             self._runner.ring()
 
+    @property
+    def _listens(self) -> bool:
+        return self._runner.state is not State.STOPPING and not self._ended
+
     def _accepts(self, what: str) -> bool:
-        if self._runner.state is State.STOPPING or (self._ended and not self.running):
+        if not self._listens:
             self.log.info("{loop} has stopped: {what} is ignored", loop=self.name, what=what)
-            return False
-        return True
+        return self._listens
 
     _ended = False
 
@@ -135,6 +138,14 @@ class LoopBase(MultiService):
     def wakeups(self) -> Mapping[Hashable, float]:
         """What sleeps until when: what was added -> epoch seconds. Live and read-only."""
         return self._runner.wakeups.times
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that functions name, in addition to those that ring them all."""
+        return self._agenda.channels
+
+    on_channels: Callable[[], None] | None = None
+    """Called when :attr:`channels` may have changed; None for nobody."""
 
     # -- being quiet
 

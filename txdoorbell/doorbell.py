@@ -1,0 +1,293 @@
+"""
+The service that joins an ear, a switchboard and loops.
+
+Data flows one way: the source tells the ear, the ear the switchboard, the switchboard the loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.application.service import IService, MultiService, Service
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from txdoorbell.awaiting import logged
+from txdoorbell.ear import Ear
+from txdoorbell.loop import Loop, LoopBase
+from txdoorbell.notification import (
+    Hearable,
+    Source,
+    check_channel,
+    check_channels,
+    check_payload,
+)
+from txdoorbell.stream import NotificationStream
+from txdoorbell.switchboard import Switchboard
+
+
+class Doorbell(MultiService):
+    """
+    Run functions when PostgreSQL rings.
+
+    :param dsn: a libpq connection string or URI; what it leaves out comes from the environment.
+    :param channels: one or several that ring the loops.
+    :param interval: the safety net: everything runs each so many seconds, 0 for never; a fifth of
+        it while the listener does not hear.
+    :param listener: where notifications come from, in place of a listener made of ``dsn`` and
+        ``listener_options``.
+    :param idle_timeout: seconds without a notification after which ``on_idle`` is called, each
+        time; None for never.
+    :param on_idle: called without arguments; an error goes to ``log.err``.
+    :param stop_channel: a NOTIFY there stops the service; None for no such channel. Any user of the
+        database can send one.
+    :param give_up_after: seconds without hearing after which the service resigns; None for never.
+    :param loop: the first loop; None makes one.
+    :param listener_options: see :class:`txdoorbell.listener.Listener`.
+    :raises ValueError: for a channel, DSN or number that can't be.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        dsn: str = "",
+        *,
+        channels: str | Iterable[str] = ("doorbell",),
+        interval: float = 60.0,
+        listener: Source | None = None,
+        idle_timeout: float | None = None,
+        on_idle: Callable[[], object] | None = None,
+        stop_channel: str | None = None,
+        give_up_after: float | None = None,
+        loop: Loop | None = None,
+        **listener_options: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._reactor = reactor
+        self._ringing = frozenset(check_channels(channels))
+        self._observed: dict[LoopBase, frozenset[str]] = {}
+        self._streams: list[NotificationStream] = []
+        self._resignators: list[Callable[[], object]] = []
+        self.switchboard = Switchboard()
+        self._ear = Ear(reactor, self.switchboard, self._ring_all, self._ring_missed, interval)
+        self._ear.when_idle(idle_timeout, on_idle or _nothing)
+        self._ear.when_deaf(give_up_after, self._resign)
+        self.listener = listener or _make_listener(reactor, dsn, listener_options)
+        self.listener.report_to(self._ear)
+        self.switchboard.on_change = self.listener.set_channels
+        self._lend_switchboard()
+        if stop_channel is not None:
+            self.switchboard.observe(self._told_to_stop, stop_channel)
+        self.loop = loop or Loop(reactor)
+        IService(self.listener).setServiceParent(self)
+        self.add_loop(self.loop)
+        self.add, self.register = self.loop.add, self.loop.register
+        self.remove, self.trigger = self.loop.remove, self.loop.trigger
+
+    def _lend_switchboard(self) -> None:
+        lent = self.switchboard
+        self.subscribe, self.unsubscribe = lent.subscribe, lent.unsubscribe
+        self.mute_channels, self.unmute_channels = lent.mute_channels, lent.unmute_channels
+        self.mute_subscriber, self.unmute_subscriber = lent.mute_subscriber, lent.unmute_subscriber
+        self.subscribers, self.muted_subscribers = lent.subscribers, lent.muted_subscribers
+        self.muted_channels, self.non_muted_channels = lent.muted_channels, lent.non_muted_channels
+
+    # -- loops and channels
+
+    @property
+    def loops(self) -> tuple[LoopBase, ...]:
+        """The loops that are rung, in order of adding."""
+        return tuple(self._observed)
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that ring a loop: those given, and those that functions name in ``add``."""
+        return self._ringing.union(*self._observed.values())
+
+    def add_loop(self, loop: LoopBase) -> None:
+        """
+        Ring a further loop by the same session; loops run beside each other.
+
+        It becomes a child service of this one. It hears the channels of this service and those
+        that its own functions name.
+        """
+        self._observed[loop] = frozenset()
+        loop.on_channels = self._listen_for_loops
+        IService(loop).setServiceParent(self)
+        self._listen_for_loops()
+
+    def add_channels(self, names: str | Iterable[str]) -> None:
+        """
+        Let further channels ring the loops; LISTEN follows on the live session.
+
+        :raises ValueError: for a name that PostgreSQL would not take whole; nothing is added then.
+        """
+        self._ringing |= frozenset(check_channels(names))
+        self._listen_for_loops()
+
+    def remove_channels(self, names: str | Iterable[str]) -> None:
+        """
+        Remove channels, with all that subscribe to them; UNLISTEN follows on the live session.
+
+        One that a function names in ``add`` goes on ringing that function's loop.
+
+        :raises KeyError: for a channel that isn't there; nothing is removed then.
+        """
+        gone = frozenset(check_channels(names))
+        self.switchboard.remove_channels(gone)
+        self._ringing -= gone
+        self._observed = {loop: heard - gone for loop, heard in self._observed.items()}
+        self._listen_for_loops()
+
+    def _listen_for_loops(self) -> None:
+        for loop, heard in self._observed.items():
+            wanted = self._ringing | loop.channels
+            self._observed[loop] = wanted
+            if heard - wanted:
+                self.switchboard.unobserve(loop.notified, heard - wanted)
+            if wanted - heard:
+                self.switchboard.observe(loop.notified, wanted - heard)
+
+    # -- rings
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two rings of the safety net; 0 for never. May be set at any time."""
+        return self._ear.interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._ear.interval = seconds
+
+    def ring(self, channel: str, payload: str = "") -> Deferred[None]:
+        """
+        Send a NOTIFY, on another session than the listening one.
+
+        :returns: fires once it is committed; fails when that could not be done in time.
+        :raises ValueError: for a channel over 63 bytes or empty, or a payload over 7999 bytes.
+        """
+        return self.listener.notify(check_channel(channel), check_payload(payload))
+
+    def when_listening(self) -> Deferred[None]:
+        """
+        Wait until LISTEN is committed for every active channel.
+
+        :returns: a fresh Deferred; it fails with
+            :class:`~txdoorbell.notification.ListenerStopped` when the service is stopped first.
+        """
+        return self.listener.when_listening()
+
+    def notifications(
+        self, channels: str | Iterable[str], *, limit: int = 1000
+    ) -> NotificationStream:
+        """
+        Follow channels with ``async for``.
+
+        :param limit: how many notifications are kept for a slow reader; past that the oldest is
+            dropped, with a warning.
+        :returns: an async iterator; it ends when the service stops or its ``close()`` is called.
+        """
+        stream = NotificationStream(limit, self._close_stream)
+        self.switchboard.observe(stream.heard, channels)
+        self._streams.append(stream)
+        return stream
+
+    def _close_stream(self, stream: NotificationStream) -> None:
+        self._streams.remove(stream)
+        self.switchboard.unobserve(stream.heard)
+
+    def poll(self) -> Deferred[None]:
+        """
+        Run everything once, now.
+
+        On a service that isn't running, only its loops are started for it, and stopped again:
+        nothing is listened to.
+
+        :returns: fires when all loops are quiet.
+        """
+        if self.running:
+            self._ring_all()
+            return self._when_quiet()
+        for loop in self.loops:
+            loop.startService()
+        return self._when_quiet().addCallback(lambda _: self._stop_loops())
+
+    def _when_quiet(self) -> Deferred[None]:
+        return gatherResults([loop.when_quiet() for loop in self.loops]).addCallback(_nothing)
+
+    def _ring_all(self) -> None:
+        for loop in self.loops:
+            loop.trigger()
+
+    def _ring_missed(self, channels: frozenset[str]) -> None:
+        for loop, heard in self._observed.items():
+            if heard & channels:
+                loop.missed(heard & channels)
+
+    # -- the service
+
+    def startService(self) -> None:
+        """Start the listener and the loops; each loop runs everything once."""
+        if self.running:
+            return
+        super().startService()  # type: ignore[no-untyped-call]
+        self._ear.start()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Stop the loops, then the listener, so that a function may ring to the last.
+
+        :returns: fires when nothing of it is active any more. A dead database does not delay it.
+        """
+        Service.stopService(self)
+        self._ear.stop()
+        for stream in list(self._streams):
+            stream.close()
+        return self._stop_loops().addCallback(lambda _: self._stop_others())
+
+    def _stop_loops(self) -> Deferred[None]:
+        stopping = [loop.stopService() for loop in self.loops]
+        return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
+
+    def _stop_others(self) -> Deferred[None]:
+        others = [child for child in self if child not in self._observed]
+        stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
+        return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
+
+    def on_resign(self, function: Callable[[], object]) -> None:
+        """
+        Have a function called when the service gives up for good: it has stopped itself then.
+
+        An error of the function goes to ``log.err``.
+        """
+        self._resignators.append(function)
+
+    def _resign(self) -> None:
+        self.log.error("{bell} resigns: it has not been listening for too long", bell=self)
+        self.stopService().addCallback(self._tell_resignators)
+
+    def _tell_resignators(self, _: object) -> None:
+        for function in self._resignators:
+            maybeDeferred(function).addErrback(logged("a function given to on_resign failed"))
+
+    def _told_to_stop(self, notification: Hearable) -> None:
+        self.log.info(
+            "told to stop by a notification on {channel} from pid {pid}",
+            channel=notification.channel,
+            pid=notification.pid,
+        )
+        self._reactor.callLater(0, self.stopService)
+
+
+def _make_listener(reactor: IReactorTime, dsn: str, options: dict[str, Any]) -> Source:
+    from txdoorbell.listener import Listener
+
+    return Listener(reactor, dsn, **options)
+
+
+def _nothing(*_: object) -> None:
+    """Do nothing."""

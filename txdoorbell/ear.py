@@ -1,0 +1,102 @@
+"""What a doorbell does with what its source tells it, and while nothing is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IReactorTime
+
+from txdoorbell.notification import Hearable, State
+from txdoorbell.processor import check_seconds
+from txdoorbell.safetynet import SafetyNet
+from txdoorbell.silence import Silence
+from txdoorbell.switchboard import Switchboard
+
+
+class Ear:
+    """
+    The audience of a source; see :class:`txdoorbell.notification.Audience`.
+
+    :param switchboard: given every notification.
+    :param ring_all: rings everyone: after each new session, and when the safety net is cast.
+    :param ring_missed: rings those who hear the channels given, whatever was said there.
+    :param interval: seconds between two casts of the safety net; 0 for never.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        switchboard: Switchboard,
+        ring_all: Callable[[], None],
+        ring_missed: Callable[[frozenset[str]], None],
+        interval: float,
+    ) -> None:
+        self._dispatch = switchboard.dispatch
+        self._ring_all = ring_all
+        self._ring_missed = ring_missed
+        self._state = State.STOPPED
+        self._net = SafetyNet(reactor, check_seconds("interval", interval, zero=True), ring_all)
+        self._silence = Silence(reactor)
+        self._deafness = Silence(reactor)
+
+    def when_idle(self, seconds: float | None, function: Callable[[], object]) -> None:
+        """Have a function called each time no notification came for so long; None for never."""
+        self._silence.expect(_seconds("idle_timeout", seconds), function)
+
+    def when_deaf(self, seconds: float | None, function: Callable[[], object]) -> None:
+        """Have a function called when the source has not been listening for so long."""
+        self._deafness.expect(_seconds("give_up_after", seconds), function)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two casts of the safety net; 0 for never."""
+        return self._net.interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._net.interval = check_seconds("interval", seconds, zero=True)
+        self._net.rearm()
+
+    def start(self) -> None:
+        """Begin to count the time."""
+        self._net.start()
+        self._silence.start()
+        self._deafness.start()
+
+    def stop(self) -> None:
+        """Count the time no more."""
+        self._net.stop()
+        self._silence.stop()
+        self._deafness.stop()
+
+    def rearm(self) -> None:
+        """Set the timers anew, by the clock as it is now."""
+        self._net.rearm()
+        self._silence.rearm()
+        self._deafness.rearm()
+
+    def notified(self, notification: Hearable) -> None:
+        """Pass a notification on."""
+        self._silence.broken()
+        self._dispatch(notification)
+
+    def listening(self, channels: frozenset[str], fresh: bool) -> None:
+        """Make good what could not be heard before this LISTEN was committed."""
+        if fresh:
+            self._ring_all()
+        else:
+            self._ring_missed(channels)
+
+    def state_changed(self, state: State, reason: str) -> None:
+        """Cast the safety net more often while nothing is heard."""
+        hears = state is State.LISTENING
+        self._net.hear(hears)
+        if hears:
+            self._deafness.stop()
+        elif self._state is State.LISTENING and state is not State.STOPPED:
+            self._deafness.start()
+        self._state = state
+
+
+def _seconds(what: str, seconds: float | None) -> float | None:
+    return None if seconds is None else check_seconds(what, seconds)
