@@ -18,9 +18,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from txdoorbell.binaries import Account, EmbeddedUnavailable, find_binaries, run_as, runnable
-from txdoorbell.datafolder import DataFolder, last_words
-from txdoorbell.pidfile import PidFile, conninfo
+from txdoorbell.embedded.binaries import (
+    Account,
+    EmbeddedUnavailable,
+    find_binaries,
+    run_as,
+    runnable,
+)
+from txdoorbell.embedded.datafolder import DataFolder, last_words
+from txdoorbell.embedded.pidfile import PidFile, conninfo
 
 MARK = "cluster_name=txdoorbell"
 SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}

@@ -1,13 +1,4 @@
-"""A private PostgreSQL, for a first try and for tests.
-
-It lives in one folder and listens on a Unix socket in it, or on 127.0.0.1. Its
-superuser ``postgres`` has no password: the socket's directory is private, while
-on TCP everybody on this machine is let in, so that is for tests.
-
-Its programs come with the extra ``embedded``, or from the directory that
-``TXDOORBELL_PGBIN`` names. It runs as the user we are. Root's runs as
-``nobody``, since PostgreSQL refuses to run as root.
-"""
+"""The private PostgreSQL as a part of an application, and from another process."""
 
 from __future__ import annotations
 
@@ -18,17 +9,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 
-from txdoorbell.binaries import EmbeddedUnavailable, find_binaries
-from txdoorbell.pidfile import PidFile
-from txdoorbell.postgres import PostgresServer
-
-__all__ = [
-    "EmbeddedService",
-    "EmbeddedUnavailable",
-    "PostgresServer",
-    "find_binaries",
-    "running_dsn",
-]
+from txdoorbell.embedded.binaries import EmbeddedUnavailable
+from txdoorbell.embedded.pidfile import PidFile
+from txdoorbell.embedded.server import PostgresServer
 
 
 def running_dsn(data: Path) -> str:

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from txdoorbell.binaries import Account, EmbeddedUnavailable, run_as
-from txdoorbell.pidfile import SOCKET, PidFile
+from txdoorbell.embedded.binaries import Account, EmbeddedUnavailable, run_as
+from txdoorbell.embedded.pidfile import SOCKET, PidFile
 
 LOG = "postgresql.log"
 PATH_LIMIT = 103  # bytes in the name of a socket: 107 on Linux, and less elsewhere
