@@ -21,11 +21,11 @@ from txdoorbell.notification import (
     Hearable,
     Source,
     check_channel,
-    check_channels,
     check_payload,
 )
 from txdoorbell.stream import NotificationStream
 from txdoorbell.switchboard import Switchboard
+from txdoorbell.wiring import Wiring
 
 
 class Doorbell(MultiService):
@@ -66,14 +66,13 @@ class Doorbell(MultiService):
         loop: Loop | None = None,
         **listener_options: Any,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._reactor = reactor
-        self._ringing = frozenset(check_channels(channels))
-        self._observed: dict[LoopBase, frozenset[str]] = {}
         self._streams: list[NotificationStream] = []
         self._resignators: list[Callable[[], object]] = []
         self.switchboard = Switchboard()
-        self._ear = Ear(reactor, self.switchboard, self._ring_all, self._ring_missed, interval)
+        self._wiring = Wiring(self.switchboard, channels)
+        self._ear = Ear(reactor, self.switchboard, self._wiring, interval)
         self._ear.when_idle(idle_timeout, on_idle or _nothing)
         self._ear.when_deaf(give_up_after, self._resign)
         self.listener = listener or _make_listener(reactor, dsn, listener_options)
@@ -101,24 +100,29 @@ class Doorbell(MultiService):
     @property
     def loops(self) -> tuple[LoopBase, ...]:
         """The loops that are rung, in order of adding."""
-        return tuple(self._observed)
+        return self._wiring.loops
 
     @property
     def channels(self) -> frozenset[str]:
         """The channels that ring a loop: those given, and those that functions name in ``add``."""
-        return self._ringing.union(*self._observed.values())
+        return self._wiring.channels
 
     def add_loop(self, loop: LoopBase) -> None:
         """
         Ring a further loop by the same session; loops run beside each other.
 
         It becomes a child service of this one. It hears the channels of this service and those
-        that its own functions name.
+        that its own functions name. A name that another child service has gets a number.
         """
-        self._observed[loop] = frozenset()
-        loop.on_channels = self._listen_for_loops
+        self._name_apart(loop)
         IService(loop).setServiceParent(self)
-        self._listen_for_loops()
+        self._wiring.add_loop(loop)
+
+    def _name_apart(self, loop: LoopBase) -> None:
+        name, number = loop.name, 1
+        while loop.name in self.namedServices:
+            number += 1
+            loop.rename(f"{name}-{number}")
 
     def add_channels(self, names: str | Iterable[str]) -> None:
         """
@@ -126,8 +130,7 @@ class Doorbell(MultiService):
 
         :raises ValueError: for a name that PostgreSQL would not take whole; nothing is added then.
         """
-        self._ringing |= frozenset(check_channels(names))
-        self._listen_for_loops()
+        self._wiring.add_channels(names)
 
     def remove_channels(self, names: str | Iterable[str]) -> None:
         """
@@ -137,20 +140,7 @@ class Doorbell(MultiService):
 
         :raises KeyError: for a channel that isn't there; nothing is removed then.
         """
-        gone = frozenset(check_channels(names))
-        self.switchboard.remove_channels(gone)
-        self._ringing -= gone
-        self._observed = {loop: heard - gone for loop, heard in self._observed.items()}
-        self._listen_for_loops()
-
-    def _listen_for_loops(self) -> None:
-        for loop, heard in self._observed.items():
-            wanted = self._ringing | loop.channels
-            self._observed[loop] = wanted
-            if heard - wanted:
-                self.switchboard.unobserve(loop.notified, heard - wanted)
-            if wanted - heard:
-                self.switchboard.observe(loop.notified, wanted - heard)
+        self._wiring.remove_channels(names)
 
     # -- rings
 
@@ -210,23 +200,12 @@ class Doorbell(MultiService):
         :returns: fires when all loops are quiet.
         """
         if self.running:
-            self._ring_all()
-            return self._when_quiet()
+            self._wiring.ring_all()
+            return self._wiring.when_quiet().addCallback(_nothing)
         for loop in self.loops:
             loop.startService()
-        return self._when_quiet().addCallback(lambda _: self._stop_loops())
-
-    def _when_quiet(self) -> Deferred[None]:
-        return gatherResults([loop.when_quiet() for loop in self.loops]).addCallback(_nothing)
-
-    def _ring_all(self) -> None:
-        for loop in self.loops:
-            loop.trigger()
-
-    def _ring_missed(self, channels: frozenset[str]) -> None:
-        for loop, heard in self._observed.items():
-            if heard & channels:
-                loop.missed(heard & channels)
+        stopped = self._wiring.when_quiet().addCallback(lambda _: self._wiring.stop())
+        return stopped.addCallback(_nothing)
 
     # -- the service
 
@@ -234,7 +213,7 @@ class Doorbell(MultiService):
         """Start the listener and the loops; each loop runs everything once."""
         if self.running:
             return
-        super().startService()  # type: ignore[no-untyped-call]
+        super().startService()
         self._ear.start()
 
     def stopService(self) -> Deferred[None]:
@@ -247,14 +226,10 @@ class Doorbell(MultiService):
         self._ear.stop()
         for stream in list(self._streams):
             stream.close()
-        return self._stop_loops().addCallback(lambda _: self._stop_others())
-
-    def _stop_loops(self) -> Deferred[None]:
-        stopping = [loop.stopService() for loop in self.loops]
-        return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
+        return self._wiring.stop().addCallback(lambda _: self._stop_others())
 
     def _stop_others(self) -> Deferred[None]:
-        others = [child for child in self if child not in self._observed]
+        others = [child for child in self if child not in self.loops]
         stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
         return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
 

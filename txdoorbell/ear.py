@@ -11,6 +11,7 @@ from txdoorbell.processor import check_seconds
 from txdoorbell.safetynet import SafetyNet
 from txdoorbell.silence import Silence
 from txdoorbell.switchboard import Switchboard
+from txdoorbell.wiring import Wiring
 
 
 class Ear:
@@ -18,8 +19,7 @@ class Ear:
     The audience of a source; see :class:`txdoorbell.notification.Audience`.
 
     :param switchboard: given every notification.
-    :param ring_all: rings everyone: after each new session, and when the safety net is cast.
-    :param ring_missed: rings those who hear the channels given, whatever was said there.
+    :param wiring: rung as a whole after each new session, and when the safety net is cast.
     :param interval: seconds between two casts of the safety net; 0 for never.
     """
 
@@ -27,15 +27,14 @@ class Ear:
         self,
         reactor: IReactorTime,
         switchboard: Switchboard,
-        ring_all: Callable[[], None],
-        ring_missed: Callable[[frozenset[str]], None],
+        wiring: Wiring,
         interval: float,
     ) -> None:
         self._dispatch = switchboard.dispatch
-        self._ring_all = ring_all
-        self._ring_missed = ring_missed
+        self._wiring = wiring
         self._state = State.STOPPED
-        self._net = SafetyNet(reactor, check_seconds("interval", interval, zero=True), ring_all)
+        interval = check_seconds("interval", interval, zero=True)
+        self._net = SafetyNet(reactor, interval, wiring.ring_all)
         self._silence = Silence(reactor)
         self._deafness = Silence(reactor)
 
@@ -83,9 +82,9 @@ class Ear:
     def listening(self, channels: frozenset[str], fresh: bool) -> None:
         """Make good what could not be heard before this LISTEN was committed."""
         if fresh:
-            self._ring_all()
+            self._wiring.ring_all()
         else:
-            self._ring_missed(channels)
+            self._wiring.ring_missed(channels)
 
     def state_changed(self, state: State, reason: str) -> None:
         """Cast the safety net more often while nothing is heard."""

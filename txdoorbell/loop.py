@@ -148,7 +148,7 @@ class MultiServiceLoop(LoopBase):
         """
         if not callable(getattr(service, "run", None)):
             raise TypeError(f"{service!r} has no method run() for {self.name}")
-        super().addService(service)  # type: ignore[no-untyped-call]
+        super().addService(service)
         self._children_changed()
 
     def removeService(self, service: Any) -> Deferred[Any] | None:
@@ -157,7 +157,7 @@ class MultiServiceLoop(LoopBase):
 
         :returns: what its ``stopService`` returns.
         """
-        stopping: Deferred[Any] | None = super().removeService(service)  # type: ignore[no-untyped-call]
+        stopping: Deferred[Any] | None = super().removeService(service)
         self._children_changed()
         return stopping
 

@@ -56,7 +56,7 @@ class LoopBase(MultiService):
         timeout: float | None = None,
         stop_timeout: float = 30.0,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.name = name
         policy = Policy(
             name=name,
@@ -71,6 +71,11 @@ class LoopBase(MultiService):
         self._runner = Runner(reactor, policy, self._roll_call(), self._became_quiet)
         self._agenda = self._runner.agenda
         self._quiet_waiters: list[Deferred[None]] = []
+
+    def rename(self, name: str) -> None:
+        """Change what the loop is called, in logs and as a service; before it gets a parent."""
+        self.name = name
+        self._runner.policy.name = name
 
     def _roll_call(self) -> Callable[[], None] | None:
         return self._ask_processors
@@ -231,7 +236,7 @@ class LoopBase(MultiService):
         if self.running:
             return
         self._ended = False
-        super().startService()  # type: ignore[no-untyped-call]
+        super().startService()
         self._runner.start()
 
     def stopService(self) -> Deferred[None]:

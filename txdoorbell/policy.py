@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass
 class Policy:
     """
     The settings of one loop; see :class:`txdoorbell.loopbase.LoopBase` for each.
