@@ -79,10 +79,10 @@ class Wiring:
             if heard & channels:
                 loop.missed(heard & channels)
 
-    def when_quiet(self) -> Deferred[object]:
+    def when_quiet(self) -> Deferred[list[None]]:
         """Wait until each loop has been quiet."""
         return gatherResults([loop.when_quiet() for loop in self._heard])
 
-    def stop(self) -> Deferred[object]:
+    def stop(self) -> Deferred[list[None]]:
         """Stop all loops; fires when nothing of any of them is active any more."""
         return gatherResults([loop.stopService() for loop in self._heard], consumeErrors=True)
