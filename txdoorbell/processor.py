@@ -10,7 +10,7 @@ from reprlib import repr as short_repr
 from typing import Any, Protocol, cast
 
 from txdoorbell.notification import Notification, check_channel
-from txdoorbell.results import DONE_FOR_NOW, WORK_REMAINING
+from txdoorbell.outcomes import DONE_FOR_NOW, WORK_REMAINING
 
 
 class TimeBudget:

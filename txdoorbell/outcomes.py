@@ -1,0 +1,61 @@
+"""What a function's result means: done, more work, or a time."""
+
+from __future__ import annotations
+
+import enum
+import math
+from datetime import datetime
+from reprlib import repr as short_repr
+
+
+class Outcome(enum.Enum):
+    """What a function that returns no time may say about its work."""
+
+    WORK_REMAINING = "work_remaining"
+    DONE_FOR_NOW = "done_for_now"
+
+
+WORK_REMAINING = Outcome.WORK_REMAINING
+"""Call me again in the next run, after every other function that is due."""
+
+DONE_FOR_NOW = Outcome.DONE_FOR_NOW
+"""Let me sleep until I am rung. The same as ``None``."""
+
+
+def read_result(name: str, result: object) -> Outcome | float:
+    """
+    Say what a function's result means.
+
+    :param name: the function's name, for the error.
+    :returns: an :class:`Outcome`, or the epoch seconds at which to call it again.
+    :raises TypeError: for a result of a type that means nothing.
+    :raises ValueError: for a number or a ``datetime`` that is no moment in time.
+    """
+    if result is None:
+        return DONE_FOR_NOW
+    if isinstance(result, enum.Enum) and result.name in Outcome.__members__:
+        return Outcome[result.name]
+    if isinstance(result, datetime):
+        return _moment(name, result)
+    if isinstance(result, (int, float)) and not isinstance(result, bool):
+        return _finite(name, result)
+    raise TypeError(
+        f"{name} returned {short_repr(result)}: expected None, WORK_REMAINING, DONE_FOR_NOW, "
+        "epoch seconds, an aware datetime, or something to wait for"
+    )
+
+
+def _moment(name: str, result: datetime) -> float:
+    if result.utcoffset() is None:
+        raise ValueError(f"{name} returned {result!r}: a datetime must have a time zone")
+    return result.timestamp()
+
+
+def _finite(name: str, result: float) -> float:
+    try:
+        seconds = float(result)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError(f"{name} returned {short_repr(result)}: epoch seconds must be finite")
+    return seconds
