@@ -9,6 +9,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from typing import Any
 import psycopg2
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from tests.folders import borrow, give_back, new_folder
 from txdoorbell.embedded import EmbeddedUnavailable, PostgresServer, find_binaries
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
@@ -27,8 +30,9 @@ def shared_server() -> PostgresServer:
 
     :raises SkipTest: there are no programs to run it with.
     """
-    server = _new_server()
-    atexit.register(_discard, server)
+    _need_programs()
+    server = PostgresServer(new_folder(), tcp=True, settings=QUICK)
+    atexit.register(server.stop, "immediate")
     server.start()
     return server
 
@@ -38,14 +42,20 @@ def private_server(
 ) -> PostgresServer:
     """Return a server for one test, which may stop it, kill it or freeze it.
 
-    :param testcase: its cleanup ends the server and removes its folder.
-    :param start: whether it is to run already.
+    :param testcase: its cleanup ends the server.
+    :param start: whether it is to run already; its cluster is there in any
+        case, unless ``binaries`` are given.
     :param options: those of :class:`PostgresServer`; ``settings`` are added to
         the quick ones.
     :raises SkipTest: there are no programs to run it with.
     """
-    server = _new_server(**options)
-    testcase.addCleanup(_discard, server)
+    _need_programs()
+    folder = new_folder() if "binaries" in options else borrow()
+    settings = {**QUICK, **options.pop("settings", {})}
+    server = PostgresServer(folder, **{"tcp": True, "settings": settings, **options})
+    if "binaries" not in options:
+        testcase.addCleanup(give_back, folder)
+    testcase.addCleanup(server.stop, "immediate")
     if start:
         server.start()
     return server
@@ -90,16 +100,46 @@ def terminate(dsn: str, application_name: str) -> int:
     return len(execute(dsn, sql, (application_name,)))
 
 
-def _new_server(**options: Any) -> PostgresServer:
+def open_folder(testcase: SynchronousTestCase) -> Path:
+    """Return a folder that any user can reach, which our current one need not be."""
+    folder = Path(tempfile.mkdtemp(prefix="txdoorbell-test-", dir="/var/tmp"))
+    testcase.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    return folder
+
+
+def fake_programs(directory: Path, number: str = "9.1", **scripts: str) -> Path:
+    """Write an ``initdb`` and a ``postgres`` that know their version and nothing else.
+
+    :param directory: where; it is made.
+    :param scripts: what a program does when it is asked for more.
+    :returns: the directory.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("initdb", "postgres"):
+        answer = f'[ "$1" = --version ] && echo "{name} (PostgreSQL) {number}" && exit'
+        program = directory / name
+        program.write_text(f"#!/bin/sh\n{answer}\n{scripts.get(name, 'exit 1')}\n")
+        program.chmod(0o755)
+    return directory
+
+
+def until(what: str, holds: Callable[[], object], deadline: float = 10.0) -> None:
+    """Block until something holds.
+
+    :param what: what is waited for, in words.
+    :param deadline: seconds.
+    :raises AssertionError: it did not come about; the text says what.
+    """
+    end = time.monotonic() + deadline
+    while not holds():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline} s in vain for {what}")
+        time.sleep(0.01)  # noqa: TID251 - other processes tell us nothing; this is the deadline's loop
+
+
+def _need_programs() -> None:
     try:
         find_binaries()
     except EmbeddedUnavailable as error:
         raise SkipTest(str(error)) from None
-    settings = {**QUICK, **options.pop("settings", {})}
-    data = Path(tempfile.mkdtemp(prefix="postgresql-", dir=Path.cwd()))
-    return PostgresServer(data, **{"tcp": True, "settings": settings, **options})
-
-
-def _discard(server: PostgresServer) -> None:
-    server.stop("immediate")
-    shutil.rmtree(server.data, ignore_errors=True)

@@ -79,15 +79,15 @@ def run_as(account: Account | None) -> dict[str, Any]:
     return arguments
 
 
-def find_binaries(environ: Mapping[str, str] = os.environ) -> Path:
+def find_binaries(environ: Mapping[str, str] | None = None) -> Path:
     """Find the directory of ``initdb`` and ``postgres``.
 
-    :param environ: where ``TXDOORBELL_PGBIN`` is looked up; it goes before the
-        wheel.
+    :param environ: where ``TXDOORBELL_PGBIN`` is looked up, which goes before
+        the wheel; None for our environment.
     :raises EmbeddedUnavailable: there is neither; the text says what to
         install, or to set.
     """
-    named = environ.get(VARIABLE)
+    named = (os.environ if environ is None else environ).get(VARIABLE)
     if named:
         if _complete(Path(named)):
             return Path(named).absolute()
@@ -204,9 +204,11 @@ def _is_safe(directory: Path, sticky: bool = False) -> bool:
 
 def _fingerprint(installation: Path) -> str:
     """Name a build, so that a newer wheel gets a copy of its own."""
+    programs = sorted(
+        (entry.name, entry.stat().st_size) for entry in os.scandir(installation / "bin")
+    )
     digest = hashlib.sha256((installation / "bin" / "postgres").read_bytes())
-    for path in sorted(installation.rglob("*")):
-        digest.update(f"{path.relative_to(installation)} {path.lstat().st_size}\n".encode())
+    digest.update(repr(programs).encode())
     return digest.hexdigest()[:12]
 
 
