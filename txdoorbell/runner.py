@@ -3,21 +3,22 @@ One thing at a time: the state machine that calls what is due.
 
 .. code-block:: text
 
-    event \ state   STOPPED    QUIET      DUE        CALLING    WAITING    STOPPING
-    start           DUE        -          -          -          -          RESTARTING
-    ring            -          DUE        -          (noted)    (noted)    -
-    turn            .          .          CALLING    .          .          .
-    out of work     .          .          .          QUIET      .          .
-    slice used up   .          .          .          DUE        .          .
-    must be waited  .          .          .          WAITING    .          .
-    finished        .          .          .          .          DUE        STOPPED
-    stop            -          STOPPED    STOPPED    STOPPING   STOPPING   -
-    deadline        .          .          .          .          .          STOPPED
-    crash           -          STOPPED    STOPPED    STOPPED    STOPPED    STOPPED
+    event \ state   STOPPED    QUIET      DUE        CALLING    WAITING    STOPPING    RESTARTING
+    start           DUE *      -          -          -          -          RESTARTING  -
+    ring            -          DUE        -          (noted)    (noted)    -           -
+    turn            .          CALLING    CALLING    .          .          .           .
+    out of work     .          .          .          QUIET      .          .           .
+    slice used up   .          .          .          DUE        .          .           .
+    must be waited  .          .          .          WAITING    .          .           .
+    finished        (noted)    .          .          .          DUE        STOPPED     DUE
+    stop            -          STOPPED    STOPPED    STOPPING   STOPPING   -           STOPPING
+    deadline        .          .          .          .          .          STOPPED     DUE *
+    crash           -          STOPPED    STOPPED    STOPPED    STOPPED    STOPPED     STOPPED
 
-``-`` is accepted and changes nothing, ``.`` does not happen; RESTARTING is STOPPING, but what ends
-it leads to DUE. The one delayed call there is belongs to the state: the next wake-up in QUIET, the
-next turn in DUE, the deadline in STOPPING.
+``-`` is accepted and changes nothing, ``.`` does not happen. ``*``: WAITING, when what a stop or a
+crash has left behind is still active. RESTARTING is STOPPING, after which it begins anew. The one
+delayed call there is belongs to the state: the next wake-up in QUIET, the next turn in DUE, the
+deadline in STOPPING and RESTARTING.
 """
 
 from __future__ import annotations
@@ -34,14 +35,12 @@ from twisted.python.failure import Failure
 from txdoorbell.agenda import Agenda
 from txdoorbell.call import PENDING
 from txdoorbell.caller import Caller, Work
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.jobs import Job, Jobs, LoopStopped
-from txdoorbell.policy import Policy
+from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.results import Results
-from txdoorbell.wakeups import Wakeups, monotonic_of
-
-SLICE = 0.010
-"""Seconds after which synchronous functions let the reactor have its turn."""
+from txdoorbell.wakeups import Wakeups
 
 
 class State(enum.Enum):

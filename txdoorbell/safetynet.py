@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from txdoorbell.wakeups import monotonic_of
+from txdoorbell.clocks import monotonic_of
 
 DEAF_SHARE = 5
 """How many times as often the net is cast while the ear is deaf."""

@@ -8,7 +8,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from txdoorbell.awaiting import logged
-from txdoorbell.wakeups import monotonic_of
+from txdoorbell.clocks import monotonic_of
 
 
 class Silence:

@@ -8,13 +8,9 @@ true while the two clocks keep their distance; when the distance changes, the he
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from heapq import heappop, heappush
 from types import MappingProxyType
-
-from twisted.internet.interfaces import IReactorTime
-from twisted.python import runtime
 
 from txdoorbell.processor import Processor
 
@@ -23,16 +19,6 @@ STEP = 0.25
 
 LONGEST_SLEEP = 3600.0
 """Seconds after which a sleeping loop looks at its clocks again, whatever it waits for."""
-
-
-def monotonic_of(reactor: IReactorTime) -> Callable[[], float]:
-    """
-    Return the monotonic clock that belongs to a reactor.
-
-    Twisted's reactors count on the wall clock, so their twin is the system's monotonic clock. Any
-    other clock (``task.Clock`` in a test) is taken at its word, and is its own.
-    """
-    return time.monotonic if reactor.seconds is runtime.seconds else reactor.seconds
 
 
 class Wakeups:
