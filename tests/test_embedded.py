@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import psycopg2
+import psycopg2.extensions
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers import execute, fake_programs, open_folder, private_server, until
@@ -155,6 +156,8 @@ class AddressTests(SynchronousTestCase):
             self.assertEqual(execute(server.dsn, "select 1"), [(1,)])
             self.assertEqual(execute(running_dsn(folder), "select 1"), [(1,)])
             server.stop()
+            host = Path(psycopg2.extensions.parse_dsn(server.dsn)["host"])
+            self.assertEqual(host.exists(), host == folder)
 
     def test_port_is_taken(self) -> None:
         """A port that was taken before the first start is replaced by another one."""

@@ -37,6 +37,7 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()
         self._lock: int | None = None
+        self._away: Path | None = None
 
     @property
     def is_new(self) -> bool:
@@ -68,7 +69,7 @@ class DataFolder:
         """
         try:
             if not self.is_new:
-                made_by = (self.path / "PG_VERSION").read_text().strip()
+                made_by = (self.path / "PG_VERSION").read_text(errors="replace").strip()
                 if made_by != version:
                     raise EmbeddedUnavailable(
                         f"{self.path} was made by PostgreSQL {made_by}, and this is {version}"
@@ -101,6 +102,9 @@ class DataFolder:
 
     def release(self) -> None:
         """Give the folder back; releasing twice is releasing once."""
+        if self._away is not None:
+            shutil.rmtree(self._away, ignore_errors=True)
+            self._away = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -217,6 +221,7 @@ class DataFolder:
             facts = directory.lstat()
             if not directory.is_dir() or (facts.st_uid, facts.st_mode & 0o777) != (owner, 0o700):
                 raise EmbeddedUnavailable(f"{directory} is in the way") from None
+        self._away = directory
 
 
 def last_words(log: bytes) -> str:
