@@ -203,6 +203,7 @@ class SourceContract(TestCase):
             (ValueError, ["mail", "a\0b"]),
             (TypeError, ["mail", b"x"]),
             (TypeError, ["mail", None]),
+            (TypeError, "mail"),
         ]
         for error, names in wrong:
             with self.assertRaises(error):
@@ -236,12 +237,13 @@ class SourceContract(TestCase):
         await self.result("LISTEN", other)
 
     async def test_when_listening_stopped(self) -> None:
-        """Whoever waits when it is stopped is told so."""
+        """Whoever waits when it is stopped is told so, and so is whoever comes later."""
         source, audience = await self.listening("jobs")
         await self.gone(source, audience)
         waiter = source.when_listening()
         await self.result("the stop", source.stopService())
         await self.fails(ListenerStopped, waiter)
+        await self.fails(ListenerStopped, source.when_listening())
 
     # -- sending
 
@@ -379,6 +381,26 @@ class SourceContract(TestCase):
         for stop in stops:
             await self.result("the stop", stop)
         self.assertEqual(audience.states.count(State.STOPPED), 1)
+
+    async def test_never_started(self) -> None:
+        """Stopped before it was started, it fails those who wait for it."""
+        source, audience = self.build("jobs", start=False)
+        waiter = source.when_listening()
+        await self.fails(ListenerStopped, source.notify("jobs"))
+        await self.fails(ListenerStopped, source.probe())
+        await self.result("the stop", source.stopService())
+        await self.fails(ListenerStopped, waiter)
+        self.assertEqual((source.state, audience.calls), (State.STOPPED, []))
+
+    async def test_sending_stopped(self) -> None:
+        """What isn't known to be sent when it is stopped fails; so does what comes later."""
+        source, _ = await self.listening("jobs")
+        ring, probe = source.notify("jobs"), source.probe()
+        await self.result("the stop", source.stopService())
+        await self.fails(ListenerStopped, ring)
+        await self.fails(Exception, probe)
+        await self.fails(ListenerStopped, source.notify("jobs"))
+        await self.fails(ListenerStopped, source.probe())
 
     async def test_restart(self) -> None:
         """Started again, it listens again, to what was wanted meanwhile too."""

@@ -188,7 +188,7 @@ class FakeListenerTests(Base):
         """A listener without an audience is no error."""
         listener = FakeListener(self.clock)
         self.start(listener)
-        listener.set_channels("jobs")
+        listener.set_channels(["jobs"])
         self.clock.advance(0)
         self.assertTrue(listener.deliver("jobs"))
 

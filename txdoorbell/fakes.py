@@ -51,6 +51,7 @@ class FakeListener(Service):
         self._reactor = reactor
         self._audience: Audience = _Nobody()
         self._state = State.STOPPED
+        self._ended = False
         self._refusal: str | None = None
         self._wanted: frozenset[str] = frozenset()
         self._listened: frozenset[str] = frozenset()
@@ -66,6 +67,11 @@ class FakeListener(Service):
     def state(self) -> State:
         """What the listener is doing now."""
         return self._state
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that are wanted."""
+        return self._wanted
 
     @property
     def listened(self) -> frozenset[str]:
@@ -135,9 +141,11 @@ class FakeListener(Service):
         """
         Want these channels and no others; LISTEN and UNLISTEN are committed in the next turn.
 
-        :raises TypeError: for a name that is no str.
+        :raises TypeError: for a name that is no str, and for a str in place of several names.
         :raises ValueError: for a name that PostgreSQL would not take whole; nothing is changed.
         """
+        if isinstance(channels, str):
+            raise TypeError(f"channels must be several names, not the str {channels!r}")
         self._wanted = frozenset(check_channels(channels))
         if self._state is State.LISTENING:
             self._later(self._listen)
@@ -146,10 +154,13 @@ class FakeListener(Service):
         """
         Return a fresh Deferred that fires once LISTEN is committed for every wanted channel.
 
-        It fails with :exc:`ListenerStopped` when the listener is stopped first.
+        Before the first start it waits for that. It fails with :exc:`ListenerStopped` when the
+        listener is stopped first, and at once when it has been stopped.
         """
         if self._is_listening:
             return succeed(None)
+        if self._ended:
+            return fail(ListenerStopped("the listener is stopped"))
         waiter: Deferred[None] = Deferred(self._forget_waiter)
         self._waiters.append(waiter)
         return waiter
@@ -179,6 +190,7 @@ class FakeListener(Service):
         """Begin to connect; the session is there in the next turn, unless it is refused."""
         if not self.running:
             super().startService()
+            self._ended = False
             self._connect()
 
     def stopService(self) -> Deferred[None]:
@@ -188,14 +200,15 @@ class FakeListener(Service):
         :returns: has fired.
         """
         super().stopService()
+        self._ended = True
         if self._state is not State.STOPPED:
             self._without_session(State.STOPPED, "")
-            waiting = [*self._unanswered, *self._waiters]
-            self._unanswered, self._waiters = [], []
-            while self._next_turn:
-                self._take_turn()
-            for waiter in waiting:
-                waiter.errback(ListenerStopped("the listener was stopped"))
+        waiting = [*self._unanswered, *self._waiters]
+        self._unanswered, self._waiters = [], []
+        while self._next_turn:
+            self._take_turn()
+        for waiter in waiting:
+            waiter.errback(ListenerStopped("the listener was stopped"))
         return succeed(None)
 
     # -- how
@@ -248,7 +261,7 @@ class FakeListener(Service):
 
     def _ask(self, do: Callable[[], object]) -> Deferred[None]:
         if self._state is State.STOPPED:
-            return fail(ListenerStopped("the listener isn't running"))
+            return fail(ListenerStopped("the listener is stopped"))
         answer: Deferred[None] = Deferred()
         self._unanswered.append(answer)
         self._later(lambda: self._answer(answer, do))
