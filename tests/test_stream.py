@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from twisted.internet.defer import CancelledError, Deferred
 
+from tests.asyncio_turns import EventLoopTestCase, turns
 from tests.bells import BellTestCase
+from txdoorbell.notification import Notification
 from txdoorbell.stream import NotificationStream
 
 
@@ -88,3 +92,46 @@ class StreamTests(BellTestCase):
         stream = bell.notifications("a")
         self.reading(stream)
         self.failureResultOf(self.reading(stream), RuntimeError)
+
+
+class TaskTests(EventLoopTestCase):
+    """The same in tasks of asyncio."""
+
+    def test_in_a_task(self) -> None:
+        """A plain asyncio task follows a stream to its end, what came before it included."""
+        read: list[str] = []
+        stream = NotificationStream(10, lambda closed: None)
+
+        async def follow() -> None:
+            read.extend([notification.payload async for notification in stream])
+
+        async def main() -> None:
+            stream.heard(Notification("a", "1"))
+            task = asyncio.create_task(follow())
+            for payload in "23":
+                await turns()
+                stream.heard(Notification("a", payload))
+            stream.close()
+            await task
+
+        self.run_in_loop(main())
+        self.assertEqual(read, ["1", "2", "3"])
+
+    def test_a_task_that_is_cancelled(self) -> None:
+        """A task that is cancelled takes no notification with it."""
+        stream = NotificationStream(10, lambda closed: None)
+
+        async def read() -> str:
+            async for notification in stream:
+                return notification.payload
+            return "ended"
+
+        async def main() -> str:
+            cancelled = asyncio.create_task(read())
+            await turns()
+            cancelled.cancel()
+            await turns()
+            stream.heard(Notification("a", "1"))
+            return await read()
+
+        self.assertEqual(self.run_in_loop(main()), "1")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
+from txdoorbell.bridge import PortableDeferred
 from txdoorbell.notification import Hearable, Notification
 
 
@@ -15,6 +16,7 @@ class NotificationStream:
     """
     The notifications heard, for ``async for`` in one coroutine.
 
+    Any coroutine will do: one that Twisted runs or a loop, or an asyncio task of your own.
     What its reader has not taken yet is kept, up to a limit. Past that the oldest is dropped, and a
     warning says so, once until the reader has caught up.
 
@@ -69,7 +71,7 @@ class NotificationStream:
             return succeed(first)
         if self._reader is not None:
             raise RuntimeError("somebody waits for the next notification already")
-        waiting: Deferred[Notification] = Deferred(self._forget_reader)
+        waiting: Deferred[Notification] = PortableDeferred(self._forget_reader)
         if self._close is None:
             waiting.errback(StopAsyncIteration())
         else:
