@@ -204,6 +204,7 @@ class Agenda:
         self._channels.clear()
         self._due.clear()
         self._again.clear()
+        self._serving = self.covered
 
 
 def _takes(processor: Processor, notification: Notification) -> bool:
@@ -213,6 +214,6 @@ def _takes(processor: Processor, notification: Notification) -> bool:
             return False
         if processor.hint is not None:
             processor.hint(notification)
-    except Exception:  # noqa: BLE001 - the user's code
+    except BaseException:  # noqa: BLE001 - the user's code
         log.err(None, f"{processor.name}: interested or hint failed; it is rung")
     return True

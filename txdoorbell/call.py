@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from twisted.internet import defer
-from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txdoorbell.jobs import Job
 from txdoorbell.processor import Processor, TimeBudget
-
-Result = object
-"""What a call came to: a value, or a Failure."""
+from txdoorbell.waiting import Waiting, was_cancelled
 
 
-class FunctionTimeout(defer.TimeoutError, TimeoutError):  # noqa: N818 - as Twisted's names
+class FunctionTimeout(defer.TimeoutError, TimeoutError):
     """A function was cancelled because it took longer than its ``timeout``."""
 
 
 class Call:
     """
-    One call of a user's function, from its start until nothing of it is active any more.
+    One call of a user's function that must be waited for.
 
     :param work: what was called: a processor or a job.
-    :param finished: called with this object when what it waits for has fired, but not when that
+    :param finished: called with this object when what it waits for has finished, but not when that
         had happened by the time :meth:`wait` returned.
     :param budget: what the function was given, if it was.
-    :param thread: whether the first thing to wait for is a thread, which can't be cancelled.
+    :ivar result: a value or a Failure; PENDING until it is there.
     """
 
     __slots__ = (
         "_budget",
-        "_deferred",
         "_finished",
-        "_remaining",
-        "_thread",
+        "_starting",
         "_timed_out",
-        "_timer",
-        "_waited",
+        "_timers",
+        "_waiting",
         "result",
         "work",
     )
@@ -53,77 +47,52 @@ class Call:
         work: Processor | Job,
         finished: Callable[[Call], None],
         budget: TimeBudget | None = None,
-        thread: bool = False,
     ) -> None:
         self.work = work
-        self.result: Result = PENDING
+        self.result: object = PENDING
         self._finished = finished
         self._budget = budget
-        self._thread = thread
-        self._deferred: Deferred[Any] | None = None
+        self._waiting: Waiting | None = None
+        self._starting = False
         self._timed_out: float | None = None
-        self._timer: IDelayedCall | None = None
-        self._remaining: list[tuple[float, Callable[[], None]]] | None = None
-        self._waited = False
+        self._timers: Sequence[IDelayedCall] = ()
 
-    def wait(self, deferred: Deferred[Any]) -> bool:
+    def wait(self, waiting: Waiting) -> bool:
         """
         Wait for what the function returned.
 
-        :returns: whether it has fired already; :attr:`result` is then set.
+        :returns: whether it has finished already; :attr:`result` is then set.
         """
         self.result = PENDING
-        self._waited = False
-        self._deferred = None if self._thread else deferred
-        self._thread = False
-        deferred.addBoth(self._fired)
-        self._waited = True
+        self._waiting = waiting
         if isinstance(self.work, Job):
             self.work.cancel_call = self.cancel
+        self._starting = True
+        waiting.start(self._ended)
+        self._starting = False
         return self.result is not PENDING
 
     def watch(self, reactor: IReactorTime, slow_after: float, timeout: float | None) -> None:
         """Warn when it is slow, cancel it when it takes too long. Only the first call counts."""
-        if self._remaining is not None:
+        if self._timers:
             return
         timeout = self.work.timeout or timeout
-        self._remaining = [(slow_after, self._slow)]
+        self._timers = [reactor.callLater(slow_after, self._slow)]
         if timeout is not None:
-            self._remaining.append((timeout, lambda: self._time_out(timeout)))
-            self._remaining.sort(key=lambda entry: entry[0])
-        self._next_timer(reactor, 0.0)
+            self._timers.append(reactor.callLater(timeout, self._time_out, timeout))
 
     def unwatch(self) -> None:
         """Stop watching; harmless when nothing is watched."""
-        timer, self._timer = self._timer, None
-        if timer is not None and timer.active():
-            timer.cancel()
+        for timer in self._timers:
+            if timer.active():
+                timer.cancel()
 
     def cancel(self) -> None:
         """Ask the function to stop; one in a thread sees its budget used up."""
         if self._budget is not None:
             self._budget.exhaust()
-        if self._deferred is not None:
-            try:
-                self._deferred.cancel()
-            except Exception as error:  # noqa: BLE001 - txpostgres raises here, and means it well
-                self.log.warn(
-                    "{name}: {error!r} from its canceller", name=self.work.name, error=error
-                )
-
-    def _next_timer(self, reactor: IReactorTime, elapsed: float) -> None:
-        if self._remaining:
-            seconds, action = self._remaining.pop(0)
-            self._timer = reactor.callLater(
-                seconds - elapsed, self._timer_fired, reactor, seconds, action
-            )
-
-    def _timer_fired(
-        self, reactor: IReactorTime, elapsed: float, action: Callable[[], None]
-    ) -> None:
-        self._timer = None
-        self._next_timer(reactor, elapsed)
-        action()
+        if self._waiting is not None:
+            self._waiting.cancel()
 
     def _slow(self) -> None:
         self.log.warn(
@@ -134,19 +103,26 @@ class Call:
         self._timed_out = seconds
         self.cancel()
         if self.result is PENDING:
-            self.log.warn(
-                "{name} timed out after {seconds} s and ignores its cancellation",
-                name=self.work.name,
-                seconds=seconds,
-            )
+            became = "is still active: everything else in its loop waits"
+        elif isinstance(self.result, Failure) and self.result.check(FunctionTimeout):
+            return
+        else:
+            became = "took it for its end"
+        self.log.warn(
+            "{name} timed out: it took more than {seconds} s, was cancelled, and {became}",
+            name=self.work.name,
+            seconds=seconds,
+            became=became,
+        )
 
-    def _fired(self, result: Result) -> None:
-        if isinstance(result, Failure) and result.check(CancelledError) and self._timed_out:
+    def _ended(self, result: object) -> None:
+        self._waiting = None
+        if self._timed_out is not None and was_cancelled(result):
             result = Failure(
                 FunctionTimeout(f"{self.work.name} took more than {self._timed_out} s")
             )
         self.result = result
-        if self._waited:
+        if not self._starting:
             self._finished(self)
 
 

@@ -7,14 +7,15 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.python import log
 from twisted.python.failure import Failure
 
 from txdoorbell.processor import name_of
+from txdoorbell.waiting import was_cancelled
 
 
-class LoopStopped(Exception):  # noqa: N818 - as Twisted's names
+class LoopStopped(Exception):
     """The loop stopped before this could be done."""
 
 
@@ -43,9 +44,10 @@ class Job:
 
     def finish(self, result: object) -> None:
         """Fire :attr:`done`, unless that has been done."""
+        self.cancel_call = None
         if not self.done.called:
             self.done.callback(result)
-        elif isinstance(result, Failure) and not result.check(CancelledError):
+        elif isinstance(result, Failure) and not was_cancelled(result):
             log.err(result, f"{self.name} failed after it had been cancelled")
 
 

@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from typing import Any
 
-from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python import log
 
 from txdoorbell.awaiting import in_thread, logged
 from txdoorbell.notification import Hearable
+from txdoorbell.parent import Parent
 from txdoorbell.policy import Policy
 from txdoorbell.processor import check_seconds
 from txdoorbell.runner import Runner, State
+from txdoorbell.waiters import Waiters, after
 
 
-class LoopBase(MultiService):
+class LoopBase(Parent):
     """
     Run processing functions, one at a time, when they are rung.
 
@@ -70,7 +72,8 @@ class LoopBase(MultiService):
         self._reactor = reactor
         self._runner = Runner(reactor, policy, self._roll_call(), self._became_quiet)
         self._agenda = self._runner.agenda
-        self._quiet_waiters: list[Deferred[None]] = []
+        self._quiet_waiters = Waiters(self.is_quiet)
+        self._handlers_stopped: Deferred[Any] = succeed(None)
 
     def rename(self, name: str) -> None:
         """Change what the loop is called, in logs and as a service; before it gets a parent."""
@@ -154,6 +157,11 @@ class LoopBase(MultiService):
 
     # -- being quiet
 
+    @property
+    def active(self) -> str | None:
+        """The name of what is active, None when nothing is."""
+        return self._runner.active
+
     def is_quiet(self) -> bool:
         """Say whether nothing is active and nothing due. Sleeping until a wake-up is quiet."""
         return self._runner.is_quiet
@@ -164,28 +172,22 @@ class LoopBase(MultiService):
 
         :returns: a fresh Deferred, fired already when the loop is quiet now. A stop fires it too.
         """
-        if self.is_quiet():
-            return succeed(None)
-        waiter: Deferred[None] = Deferred(self._forget_waiter)
-        self._quiet_waiters.append(waiter)
-        return waiter
-
-    def _forget_waiter(self, waiter: Deferred[None]) -> None:
-        if waiter in self._quiet_waiters:
-            self._quiet_waiters.remove(waiter)
+        return self._quiet_waiters.when()
 
     def loop_done(self) -> None:
-        """Do nothing: a hook, called each time the loop has become quiet after a run."""
+        """
+        Do nothing: a hook, called each time the loop has become quiet after a run.
+
+        It may ring the loop again; :meth:`when_quiet` fires after it, if it has not.
+        """
 
     def _became_quiet(self, ran: bool) -> None:
-        waiters, self._quiet_waiters = self._quiet_waiters, []
         if ran:
             try:
                 self.loop_done()
-            except Exception:  # noqa: BLE001 - a hook stops nobody
+            except BaseException:  # noqa: BLE001 - a hook stops nobody
                 log.err(None, f"{self.name}: loop_done() failed")
-        for waiter in waiters:
-            waiter.callback(None)
+        self._quiet_waiters.look()
 
     # -- muting, and work done once
 
@@ -243,39 +245,45 @@ class LoopBase(MultiService):
         """
         Begin no further call, and wait for the active one.
 
+        Child services are stopped after that.
+
         :returns: fires when nothing of the loop is active any more, at the latest after
-            ``stop_timeout`` seconds; what is active then is cancelled and reported by name.
+            ``stop_timeout`` seconds; what is active then is cancelled and reported by name. What
+            does not end by that either is left behind; started again, the loop waits for it.
         """
+        self._end()
+        stopped = DeferredList([self._runner.stop(), after(self._handlers_stopped)])
+        return after(stopped.addCallback(self._all_stopped))
+
+    def _end(self) -> None:
+        if self.running:
+            self._handlers_stopped = DeferredList(self._stop_handlers())
         Service.stopService(self)
         self._ended = True
-        stopping = [self._runner.stop(), *self._stop_handlers()]
-        return gatherResults(stopping, consumeErrors=True).addCallback(self._stop_children)
 
-    def _stop_handlers(self) -> list[Deferred[Any]]:
+    def _stop_handlers(self) -> list[Deferred[None]]:
         return [
-            in_thread(self._reactor, processor.stop).addErrback(
-                logged(f"{self.name}: stop() of {processor.name} failed")
-            )
+            in_thread(self._reactor, processor.stop)
+            .addTimeout(self._runner.policy.stop_timeout, self._reactor)
+            .addErrback(logged(f"{self.name}: stop() of {processor.name} failed"))
             for processor in self._agenda.processors.values()
             if processor.stop is not None
         ]
 
-    def _stop_children(self, _: object) -> Deferred[None]:
-        self._became_quiet(False)
-        if self.running:
-            return succeed(None)
-        children = [maybeDeferred(IService(child).stopService) for child in reversed(list(self))]
-        return gatherResults(children, consumeErrors=True).addCallback(lambda _: None)
+    def _all_stopped(self, _: object) -> Deferred[None]:
+        self._quiet_waiters.release()
+        return self.stop_children()
 
     def crash(self) -> list[object]:
         """
         Stop at once, without waiting: cancel what is active.
 
-        :returns: the functions left undone: the active one, those due, those submitted.
+        What does not end by that is left behind; started again, the loop waits for it.
+
+        :returns: the functions left undone: the active one, those due, those submitted, whose
+            Deferreds fail with :class:`~txdoorbell.jobs.LoopStopped`.
         """
-        Service.stopService(self)
-        self._ended = True
+        self._end()
         undone = self._runner.crash()
-        self._stop_handlers()
-        self._stop_children(None)
+        self._all_stopped(None)
         return undone

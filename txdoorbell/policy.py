@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+SLICE = 0.010
+"""Seconds after which synchronous functions, and steps, let the reactor have its turn."""
+
 
 @dataclass
 class Policy:

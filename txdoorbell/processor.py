@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from reprlib import repr as short_repr
 from typing import Any, Protocol, cast
 
-from txdoorbell.notification import Notification, check_channel
+from txdoorbell.notification import Notification, check_channels
 from txdoorbell.outcomes import DONE_FOR_NOW, WORK_REMAINING
 
 
@@ -74,6 +74,7 @@ class Processor:
     :param function: what is called. Whatever :data:`key` is, this is the code that runs.
     :param key: what the user knows it by: the function itself, or the handler object.
     :param stop: called when the loop stops, in a thread.
+    :ivar listed: whether its wake-ups are shown to the user.
     :raises TypeError: when an option has the wrong type; the text names the function.
     :raises ValueError: when an option has an impossible value; the text names the function.
     """
@@ -88,6 +89,7 @@ class Processor:
         "interested",
         "interrupted",
         "key",
+        "listed",
         "missed",
         "muted",
         "name",
@@ -129,23 +131,19 @@ class Processor:
         self.interested = self._check_callable("interested", interested)
         self.hint = self._check_callable("hint", hint)
         self.stop = self._check_callable("stop", stop)
-        self.priority = priority
+        self.priority = self._check_priority(priority)
         self.blocking = blocking
         self.timeout = self._check_seconds("timeout", timeout)
         self.budget = self._check_seconds("budget", budget)
         self.retry = retry
         self.wants_budget = _wants_budget(function)
         self.options: tuple[object, ...] = (
-            name,
-            self.channels,
-            interested,
-            hint,
-            priority,
-            blocking,
+            (name, self.channels, interested, hint, priority, blocking),
+            (self.timeout, self.budget, retry),
         )
-        self.options += (self.timeout, self.budget, retry)
         self.order: tuple[int, int] = (-priority, 0)
         self.muted = self.missed = self.removed = self.interrupted = False
+        self.listed = True
         self.failures = 0
         self.requested = self.not_before = 0.0
         self.wake: tuple[float, int, Processor] | None = None
@@ -156,8 +154,15 @@ class Processor:
     def _check_channels(self, channels: str | Iterable[str] | None) -> frozenset[str] | None:
         if channels is None:
             return None
-        names = (channels,) if isinstance(channels, str) else channels
-        return frozenset(check_channel(channel) for channel in names)
+        try:
+            return frozenset(check_channels(channels))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{self.name}: {error}") from None
+
+    def _check_priority(self, priority: int) -> int:
+        if not isinstance(priority, int):
+            raise TypeError(f"{self.name}: priority must be an int, not {short_repr(priority)}")
+        return priority
 
     def _check_callable(self, option: str, value: Callable[..., object] | None) -> Any:
         if value is not None and not callable(value):
@@ -182,7 +187,7 @@ def handler_processor(handler: Handler, blocking: bool | None = None) -> Process
     channel = getattr(handler, "notification_channel", None)
     if not isinstance(channel, str):
         raise TypeError(f"handler {short_repr(handler)} has no str notification_channel")
-    return Processor(
+    processor = Processor(
         _budgeted(handler),
         key=cast(Hashable, handler),
         name=f"{type(handler).__qualname__} on {channel}",
@@ -192,6 +197,8 @@ def handler_processor(handler: Handler, blocking: bool | None = None) -> Process
         blocking=getattr(handler, "blocking", True) if blocking is None else blocking,
         stop=handler.stop,
     )
+    processor.options = (channel, processor.blocking)
+    return processor
 
 
 def _budgeted(handler: Handler) -> Callable[[TimeBudget], object]:
@@ -213,9 +220,14 @@ def check_seconds(what: str, value: object, *, zero: bool = False) -> float:
     """
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{what} must be a number of seconds, not {short_repr(value)}")
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise ValueError(f"{what} must be more than 0 seconds and finite, not {value!r}")
-    return float(value)
+    try:
+        seconds = float(value)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not zero):
+        least = "0 seconds or more" if zero else "more than 0 seconds"
+        raise ValueError(f"{what} must be {least} and finite, not {short_repr(value)}")
+    return seconds
 
 
 def name_of(function: object) -> str:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -40,6 +40,7 @@ from txdoorbell.jobs import Job, Jobs, LoopStopped
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.results import Results
+from txdoorbell.waiting import was_cancelled
 from txdoorbell.wakeups import Wakeups
 
 
@@ -87,6 +88,7 @@ class Runner:
         self._roll_call: Processor | None = None
         if roll_call is not None:
             self._roll_call = Processor(roll_call, name=f"{policy.name}.get_processors")
+            self._roll_call.listed = False
         self._roll_called = False
         self._quiet = quiet
         self._timer: IDelayedCall | None = None
@@ -102,6 +104,13 @@ class Runner:
         if self.state is State.STOPPED:
             self.agenda.ring()
             self._to(State.DUE, 0.0, self._turn)
+            if self._caller.active is not None:
+                self._to(State.WAITING)
+                self.log.warn(
+                    "{loop} starts anew, and waits for {name}: it is still active",
+                    loop=self.policy.name,
+                    name=self.active,
+                )
         elif self.state is State.STOPPING:
             self.state = State.RESTARTING
 
@@ -138,14 +147,18 @@ class Runner:
         :returns: what was left undone, as its user knows it: the active one first, then those due,
             then the submitted.
         """
-        active = self._caller.active
-        undone: list[Work] = [] if active is None else [active]
-        undone += [p for p in self._run if not p.removed]
-        undone += self.agenda.due()
-        cancel = self._caller.abandon()
+        active = self._caller.abandon()
+        processors: list[Work] = [active] if isinstance(active, Processor) else []
+        processors += [p for p in self._run if not p.removed]
+        processors += self.agenda.due()
+        jobs = [active] if isinstance(active, Job) else []
+        jobs += self.jobs.take_all()
+        self.state = State.STOPPING
         self._stopped()
-        cancel()
-        return list(dict.fromkeys(work.key for work in [*undone, *self.fail_jobs()]))
+        self._caller.cancel()
+        self._fail(jobs)
+        undone = [work.key for work in dict.fromkeys(processors) if work is not self._roll_call]
+        return [*undone, *(job.key for job in jobs)]
 
     @property
     def is_quiet(self) -> bool:
@@ -181,22 +194,19 @@ class Runner:
                 self._rest()
                 return
             self._begin(work)
-            if time.monotonic() >= end:
-                self._pause()
+            if time.monotonic() >= end and self.state is State.CALLING:
+                self._to(State.DUE, 0.0, self._turn)
         self._turned()
 
-    def _pause(self) -> None:
-        """Let the reactor have its turn."""
-        if self.state is State.CALLING:
-            self._to(State.DUE, 0.0, self._turn)
-
     def _turned(self) -> None:
-        """See to a stop that was asked for by what was called."""
-        if self.state in _ENDING:
-            if self._caller.active is None:
-                self._stopped()
-            else:
+        """See to what was asked for by what was called: a stop, or a crash and a new start."""
+        if self._caller.active is not None:
+            if self.state in _ENDING:
                 self._to(self.state, self.policy.stop_timeout, self._give_up)
+        elif self.state in _ENDING:
+            self._stopped()
+        elif self.state is State.WAITING:
+            self._to(State.DUE, 0.0, self._turn)
 
     def _next(self) -> Work | None:
         """Find what to call next; a job and a processor take turns."""
@@ -236,6 +246,7 @@ class Runner:
         self._run = iter([p for p in self.agenda.begin_run() if p is not self._roll_call])
 
     def _rest(self) -> None:
+        self._roll_called = False
         self._to(State.QUIET)
         self.rearm()
         ran, self._ran = self._ran, False
@@ -260,17 +271,21 @@ class Runner:
             self._to(State.WAITING)
 
     def _finished(self, work: Work, value: object) -> None:
-        """Go on: what had to be waited for is there."""
-        ending = self.state in _ENDING
-        if not ending:
+        """Go on: what had to be waited for has ended."""
+        if self.state is State.WAITING:
             self._to(State.DUE, 0.0, self._turn)
-        self._came(work, value)
-        if ending:
+        if value is not PENDING:
+            self._came(work, value)
+        if self.state in _ENDING:
             self._stopped()
+        elif self.state is State.STOPPED:
+            self._quiet(False)
 
     def _came(self, work: Work, value: object) -> None:
         if isinstance(work, Job):
             work.finish(value)
+        elif self.state in _ENDING and was_cancelled(value):
+            self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
         elif value is not None or work.failures:
             self._results.take(work, value)
 
@@ -288,24 +303,26 @@ class Runner:
         self._caller.cancel()
         if self.state in _ENDING:
             self.log.error("{loop}: {name} ignores its cancellation; it is left behind", **about)
+            left = self._caller.abandon()
             self._stopped()
+            self._fail([left] if isinstance(left, Job) else [])
 
     def _stopped(self) -> None:
         restarting = self.state is State.RESTARTING
         self._to(State.STOPPED)
-        self._caller.abandon()
         self._run = iter(())
-        self._roll_called = False
+        self._roll_called = self._ran = False
         self.agenda.forget()
         waiters, self._stop_waiters = self._stop_waiters, []
+        if restarting:
+            self.start()
         for waiter in waiters:
             waiter.callback(None)
-        if restarting and self.state is State.STOPPED:
-            self.start()
 
-    def fail_jobs(self) -> list[Job]:
+    def fail_jobs(self) -> None:
         """Take out all submitted work, and let it fail."""
-        jobs = self.jobs.take_all()
+        self._fail(self.jobs.take_all())
+
+    def _fail(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            job.finish(Failure(LoopStopped(f"{self.policy.name} stopped before {job.name} began")))
-        return jobs
+            job.finish(Failure(LoopStopped(f"{self.policy.name} stopped before {job.name} ended")))

@@ -8,6 +8,7 @@ true while the two clocks keep their distance; when the distance changes, the he
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from heapq import heappop, heappush
 from types import MappingProxyType
@@ -58,7 +59,7 @@ class Wakeups:
         """Forget a processor's wake-up; harmless when it has none."""
         if processor.wake is not None:
             processor.wake = None
-            del self._times[processor.key]
+            self._times.pop(processor.key, None)
 
     def restore(self, processor: Processor) -> None:
         """Set the wake-up that was cancelled last, as it was."""
@@ -74,7 +75,8 @@ class Wakeups:
             if processor.wake is not entry:
                 continue
             if processor.not_before > monotonic:
-                self._push(processor, now + processor.not_before - monotonic)
+                left = processor.not_before - monotonic
+                self._push(processor, max(now + left, math.nextafter(now, math.inf)))
                 continue
             self.cancel(processor)
             yield processor
@@ -100,7 +102,8 @@ class Wakeups:
             at = max(processor.requested, processor.not_before + self._distance)
         self._sequence += 1
         processor.wake = (at, self._sequence, processor)
-        self._times[processor.key] = at
+        if processor.listed:
+            self._times[processor.key] = at
         heappush(self._heap, processor.wake)
 
     def _rebuild(self) -> None:
