@@ -113,5 +113,5 @@ def _report(loops: Iterable[LoopBase], why: str, clock: Clock) -> str:
 def _describe(loop: LoopBase) -> str:
     if not loop.running:
         return f"{loop.name} has been rung, but isn't running: was its service started?"
-    active = getattr(loop, "active", None) or "something"
-    return f"{loop.name}: {active} is active or due; ring {loop.covered} of {loop.rung} is served"
+    now = "something is due" if loop.active is None else f"{loop.active} is active"
+    return f"{loop.name}: {now}, and ring {loop.covered} of {loop.rung} is served"
