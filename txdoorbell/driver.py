@@ -8,7 +8,7 @@ error of its own.
 __all__ = ["DriverMissing"]
 
 
-class DriverMissing(ImportError):  # noqa: N818 - it says what happened
+class DriverMissing(ImportError):
     """txpostgres or psycopg2 can't be imported; the text, one line, says what to install."""
 
     @classmethod

@@ -32,7 +32,7 @@ Row = tuple[Any, ...]
 """One row of an answer."""
 
 
-class SessionEnded(Exception):  # noqa: N818 - it says what happened
+class SessionEnded(Exception):
     """The session ended before it could answer; the text says why."""
 
 
@@ -75,7 +75,7 @@ class Session(Connection):  # type: ignore[misc]
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
-        self._deadlines: set[IDelayedCall] = set()
+        self._expected: dict[Deferred[Any], IDelayedCall] = {}
         self._unanswered = 0
         self._settlers: list[Deferred[None]] = []
 
@@ -153,21 +153,24 @@ class Session(Connection):  # type: ignore[misc]
 
     def expect(self, awaited: Deferred[T], otherwise: str, within: float) -> Deferred[T]:
         """
-        End the session unless a Deferred has fired within so many seconds.
+        Wait for something, but no longer than the session lives, nor than so many seconds.
 
-        :param otherwise: what the reason is to say, if it hasn't.
-        :returns: the same Deferred.
+        :param otherwise: what the reason for the session's end is to say when the time is up.
+        :returns: a fresh Deferred: fires as the other one does, or fails with :exc:`SessionEnded`.
         """
-        deadline = self.reactor.callLater(within, self.end, f"{otherwise} within {within:g} s")
-        self._deadlines.add(deadline)
+        if self._phase is Phase.ENDED:
+            awaited.addErrback(lambda _: None)
+            return fail(SessionEnded(self.reason))
+        answer: Deferred[T] = Deferred()
+        reason = f"{otherwise} within {within:g} s"
+        self._expected[answer] = self.reactor.callLater(within, self.end, reason)
+        awaited.addBoth(self._met, answer)
+        return answer
 
-        def met(result: T) -> T:
-            self._deadlines.discard(deadline)
-            if deadline.active():
-                deadline.cancel()
-            return result
-
-        return awaited.addBoth(met)
+    def _met(self, result: Any, answer: Deferred[Any]) -> None:
+        if answer in self._expected:
+            self._expected.pop(answer).cancel()
+            answer.callback(result)
 
     def _account(self, question: Deferred[T]) -> Deferred[T]:
         """Know of each Deferred from the driver until it has fired, perhaps after the end."""
@@ -224,15 +227,16 @@ class Session(Connection):  # type: ignore[misc]
     def _finish(self, reason: str) -> None:
         self.reason = reason
         self._phase = Phase.ENDED
-        for deadline in self._deadlines:
-            if deadline.active():
-                deadline.cancel()
-        self._deadlines.clear()
+        expected, self._expected = self._expected, {}
         if self._connection is not None:
             self._leave_reactor()
             self._connection.close()
             super().close()
         self._settle()
+        for answer, deadline in expected.items():
+            if deadline.active():
+                deadline.cancel()
+            answer.errback(SessionEnded(reason))
 
     def _leave_reactor(self) -> None:
         # While the descriptor is open: no reactor finds a closed one, and some choke on it.

@@ -1,0 +1,196 @@
+"""One session that listens: set up, kept in step with the wanted channels, and watched."""
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from txdoorbell.announcer import Announcer
+from txdoorbell.connector import Connector, Timing
+from txdoorbell.heartbeat import Heartbeat
+from txdoorbell.notification import Hearable, quote_identifier
+from txdoorbell.probe import Prober
+from txdoorbell.resolver import LookupFailed
+from txdoorbell.session import DatabaseError, SessionEnded
+
+__all__ = ["HearingSession", "SessionReport"]
+
+_FORESEEN = (SessionEnded, DatabaseError, LookupFailed, UnicodeError)
+
+
+class SessionReport(Protocol):
+    """
+    Whom a session tells how it fares. After its end, or its ``close()``, it tells nothing more.
+
+    Each text is one line, with no password in it.
+    """
+
+    def established(self, session: "HearingSession", text: str) -> None:
+        """Learn that LISTEN has been committed."""
+
+    def changed(self, channels: frozenset[str]) -> None:
+        """Learn that a change was committed: LISTEN for these, perhaps none, and UNLISTEN."""
+
+    def heard(self, session: "HearingSession", text: str) -> None:
+        """Learn that a probe was heard."""
+
+    def silent(self, session: "HearingSession", text: str) -> None:
+        """Learn that a probe was sent and wasn't heard."""
+
+    def unsent(self, session: "HearingSession", text: str) -> None:
+        """Learn that a probe could not be sent."""
+
+    def lost(self, session: "HearingSession", text: str) -> None:
+        """Learn that the session has ended."""
+
+
+class HearingSession:
+    """
+    Connects, commits LISTEN, and from then on hears until it is lost or closed.
+
+    LISTEN and UNLISTEN follow what is wanted, one batch at a time; what is wanted meanwhile makes
+    one further batch. Nothing else is ever asked of the session, but the heartbeat.
+
+    :param retry: from the number of probes that could not be sent to seconds until the next.
+    :param announcer: calls those who wait for a probe.
+    :param notified: given each notification, in order of commit and at once; those on the private
+        channel of the probes aside.
+    :param report: told the rest.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        connector: Connector,
+        timing: Timing,
+        retry: Callable[[int], float],
+        announcer: Announcer,
+        notified: Callable[[Hearable], object],
+        channels: frozenset[str],
+        report: SessionReport,
+    ) -> None:
+        self._connector = connector
+        self._timing = timing
+        self._report = report
+        self._wanted = channels
+        self._committed: frozenset[str] | None = None
+        self._working = False
+        self._pooled = False
+        self._session = connector.session(self._lost)
+        self._prober = Prober(reactor, connector, timing, retry, self, announcer)
+        self._heartbeat = Heartbeat(
+            reactor,
+            self._session,
+            timing.heartbeat,
+            timing.heartbeat_timeout,
+            lambda: self._prober.awaits_ring,
+        )
+        self._session.addNotifyObserver(_sorter(self._prober, notified))
+
+    @property
+    def committed(self) -> frozenset[str] | None:
+        """The channels for which LISTEN is committed; None before the first commit."""
+        return self._committed
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last probe took to be heard; None before."""
+        return self._prober.latency
+
+    @property
+    def queue_usage(self) -> float | None:
+        """How full the server's notification queue was at the last probe, 0 to 1; None before."""
+        return self._prober.queue_usage
+
+    def start(self) -> None:
+        """Connect, and go on."""
+        self._work(self._establish())
+
+    def update(self, channels: frozenset[str]) -> None:
+        """Want these channels and no others."""
+        self._wanted = channels
+        if self._committed is not None and not self._working:
+            self._work(self._keep_step())
+
+    def probe(self) -> Deferred[float]:
+        """Probe now; see :meth:`txdoorbell.probe.Prober.probe`."""
+        return self._prober.probe()
+
+    def close(self) -> None:
+        """End, and tell nothing more."""
+        self._heartbeat.stop()
+        self._prober.stop()
+        self._session.close()
+
+    def _work(self, task: Coroutine[Deferred[object], object, None]) -> None:
+        self._working = True
+        Deferred.fromCoroutine(task).addBoth(self._worked)
+
+    def _worked(self, result: Failure | None) -> None:
+        self._working = False
+        if isinstance(result, Failure):
+            if not result.check(*_FORESEEN):
+                log.err(result)
+            self._session.end(str(result.value))
+
+    async def _establish(self) -> None:
+        await self._connector.connect(self._session)
+        self._pooled = await self._connector.set_up(self._session)
+        channels = self._wanted
+        await self._run(listen=channels | {self._prober.channel})
+        self._committed = channels
+        self._heartbeat.start()
+        pid = self._session.backend_pid
+        self._report.established(self, f"LISTEN committed by {self._session.peer}, backend {pid}")
+        self._prober.start()
+        await self._keep_step()
+
+    async def _keep_step(self) -> None:
+        while self._committed is not None and self._committed != self._wanted:
+            wanted, added = self._wanted, self._wanted - self._committed
+            await self._run(listen=added, unlisten=self._committed - wanted)
+            self._committed = wanted
+            self._report.changed(added)
+
+    async def _run(self, listen: Iterable[str], unlisten: Iterable[str] = ()) -> None:
+        statements = [f"listen {quote_identifier(name)}" for name in sorted(listen)]
+        statements += [f"unlisten {quote_identifier(name)}" for name in sorted(unlisten)]
+        await self._session.execute("; ".join(statements), within=self._timing.query_timeout)
+
+    def _lost(self, reason: str) -> None:
+        self._heartbeat.stop()
+        self._prober.stop()
+        self._report.lost(self, reason)
+
+    def heard(self) -> None:
+        """Pass on that a probe was heard."""
+        self._report.heard(self, "a probe was heard")
+
+    def silent(self, reason: str) -> None:
+        """Pass on that a probe was not heard, and the likely cause."""
+        cause = (
+            "a pooler in transaction mode? another backend answers than the one announced"
+            if self._pooled
+            else "LISTEN was undone, or new connections reach another server"
+        )
+        self._report.silent(self, f"{reason}: {cause}")
+
+    def unsent(self, reason: str) -> None:
+        """Pass on that a probe could not be sent."""
+        self._report.unsent(self, reason)
+
+
+def _sorter(prober: Prober, notified: Callable[[Hearable], object]) -> Callable[[Hearable], None]:
+    """Return the observer that every notification goes through: so it does next to nothing."""
+    private, ring = prober.channel, prober.hear
+
+    def sort(notification: Hearable) -> None:
+        if notification.channel == private:
+            ring(notification.payload)
+        else:
+            notified(notification)
+
+    return sort

@@ -1,0 +1,53 @@
+"""What the log says of a listener: one line for each change of its state."""
+
+from collections.abc import Callable, Iterable
+
+from twisted.logger import Logger
+
+from txdoorbell.notification import State
+
+__all__ = ["Logbook"]
+
+_FORMAT = "{name} ({endpoint}, channels {channels}) is {state}: {reason}"
+_SHOWN = 10
+
+
+class Logbook:
+    """
+    Writes a line for each change of state, but not one for each attempt of an outage.
+
+    While attempts fail, a line is written only when the error's text has changed.
+
+    :param name: what to call the listener.
+    :param endpoint: returns where it connects to, with no password in it.
+    """
+
+    log = Logger()
+
+    def __init__(self, name: str, endpoint: Callable[[], str]) -> None:
+        self._name = name
+        self._endpoint = endpoint
+        self._last = (State.STOPPED, "stopped")
+
+    def note(self, state: State, reason: str, channels: Iterable[str]) -> None:
+        """Take note of a state, changed or not, and of the reason in words."""
+        if state is State.CONNECTING and self._last[0] is not State.STOPPED:
+            return
+        if (state, reason) == self._last:
+            return
+        self._last = state, reason
+        write = self.log.warn if state in (State.WAITING, State.DEAF) else self.log.info
+        write(
+            _FORMAT,
+            name=self._name,
+            state=str(state),
+            reason=reason,
+            endpoint=self._endpoint(),
+            channels=_listed(channels),
+        )
+
+
+def _listed(channels: Iterable[str]) -> str:
+    names = sorted(channels)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(map(repr, names[:_SHOWN])) or "none") + more

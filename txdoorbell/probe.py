@@ -1,0 +1,203 @@
+"""
+The probe: whether the listening session can still hear.
+
+A ring sent on that session itself would prove nothing: it comes back even through a pooler that
+loses all others. So each probe rings from a new connection, as a stranger would; it reaches the
+server that strangers reach, which after a failover is another one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from txdoorbell.announcer import Announcer
+from txdoorbell.connector import Connector, Timing
+from txdoorbell.session import Session, one_line
+
+__all__ = ["ProbeFailed", "ProbeReport", "Prober"]
+
+_RING = "select pg_catalog.pg_notify(%s, %s), pg_catalog.pg_notification_queue_usage()"
+
+
+class ProbeFailed(Exception):
+    """A probe wasn't heard in time or could not be sent, or nobody was listening."""
+
+
+class ProbeReport(Protocol):
+    """What came of a probe: one of these for each, unless it was stopped."""
+
+    def heard(self) -> None:
+        """Learn that the ring was heard."""
+
+    def silent(self, reason: str) -> None:
+        """Learn that the ring was committed, and not heard in time."""
+
+    def unsent(self, reason: str) -> None:
+        """Learn that the ring could not be sent in time: whether it would be heard isn't known."""
+
+
+@dataclass
+class _Probe:
+    """One ring on the private channel. Its deadline exists while it is sent and not heard."""
+
+    token: str
+    session: Session
+    rung_at: float = 0.0
+    latency: float | None = None
+    deadline: IDelayedCall | None = None
+
+    def cancel(self) -> None:
+        self.session.close()
+        if self.deadline is not None and self.deadline.active():
+            self.deadline.cancel()
+
+
+class Prober:
+    """
+    Rings a private channel now and then, one probe at a time.
+
+    Its first probe begins at once, the next a while after each one's end. One that could not be
+    sent is repeated sooner.
+
+    :param timing: ``probe_interval`` is from the end of one to the start of the next;
+        ``probe_timeout`` is for sending, and again for hearing.
+    :param retry: from the number of probes not sent in a row to the seconds until the next.
+    :param report: told what came of each.
+    :param announcer: calls those who wait for a probe.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        connector: Connector,
+        timing: Timing,
+        retry: Callable[[int], float],
+        report: ProbeReport,
+        announcer: Announcer,
+    ) -> None:
+        self.channel = f"txdoorbell_{token_hex(8)}"
+        self.latency: float | None = None
+        self.queue_usage: float | None = None
+        self._reactor = reactor
+        self._connector = connector
+        self._timing = timing
+        self._retry = retry
+        self._report = report
+        self._announcer = announcer
+        self._unsent = 0
+        self._probe: _Probe | None = None
+        self._next: IDelayedCall | None = None
+        self._waiters: list[Deferred[float]] = []
+
+    @property
+    def awaits_ring(self) -> bool:
+        """Whether a ring has been sent and is to be heard."""
+        return self._probe is not None and self._probe.deadline is not None
+
+    def probe(self) -> Deferred[float]:
+        """
+        Probe now, or share in the probe that is under way.
+
+        :returns: a fresh Deferred with the seconds from sending to hearing; it fails with
+            :exc:`ProbeFailed`.
+        """
+        waiter: Deferred[float] = Deferred()
+        self._waiters.append(waiter)
+        self.start()
+        return waiter
+
+    def start(self) -> None:
+        """Begin a probe, and go on with others; nothing when one is under way."""
+        if self._probe is not None:
+            return
+        self._cancel_next()
+        self._probe = probe = _Probe(token_hex(8), self._connector.session(lambda reason: None))
+        sent = probe.session.expect(
+            Deferred.fromCoroutine(self._send(probe)), "not sent", self._timing.probe_timeout
+        )
+        sent.addCallbacks(self._sent, self._failed, callbackArgs=(probe,), errbackArgs=(probe,))
+
+    def stop(self) -> None:
+        """Probe no more; those who wait for a probe are failed."""
+        self._cancel_next()
+        probe, self._probe = self._probe, None
+        if probe is not None:
+            probe.cancel()
+        self._tell(ProbeFailed("the session has ended"))
+
+    def hear(self, payload: str) -> None:
+        """Take what came on the private channel."""
+        probe = self._probe
+        if probe is None or payload != probe.token or probe.latency is not None:
+            return
+        probe.latency = self._reactor.seconds() - probe.rung_at
+        if probe.deadline is not None:
+            self._heard(probe.latency)
+
+    async def _send(self, probe: _Probe) -> float:
+        await self._connector.connect(probe.session)
+        probe.rung_at = self._reactor.seconds()
+        ring = self.channel, probe.token
+        [(_, usage)] = await probe.session.query(_RING, ring, within=self._timing.query_timeout)
+        return float(usage)
+
+    def _sent(self, usage: float, probe: _Probe) -> None:
+        self.queue_usage = usage
+        probe.session.close()
+        if probe.latency is not None:
+            self._heard(probe.latency)
+        else:
+            probe.deadline = self._reactor.callLater(self._timing.probe_timeout, self._not_heard)
+
+    def _failed(self, failure: Failure, probe: _Probe) -> None:
+        if probe is not self._probe:
+            return
+        if probe.latency is not None:
+            self._heard(probe.latency)
+            return
+        self._unsent += 1
+        reason = f"a probe could not be sent: {one_line(failure.value)}"
+        self._finish(ProbeFailed(reason), self._retry(self._unsent))
+        self._report.unsent(reason)
+
+    def _heard(self, latency: float) -> None:
+        self._unsent = 0
+        self.latency = latency
+        self._finish(latency, self._timing.probe_interval)
+        self._report.heard()
+
+    def _not_heard(self) -> None:
+        reason = f"a ring on its private channel wasn't heard in {self._timing.probe_timeout:g} s"
+        self._finish(ProbeFailed(reason), self._timing.probe_interval)
+        self._report.silent(reason)
+
+    def _finish(self, result: float | ProbeFailed, until_next: float) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+        if until_next:
+            self._next = self._reactor.callLater(until_next, self.start)
+        self._tell(result)
+
+    def _tell(self, result: float | ProbeFailed) -> None:
+        waiters, self._waiters = self._waiters, []
+        if waiters:
+            self._announcer.later(lambda: _fire(waiters, result))
+
+    def _cancel_next(self) -> None:
+        if self._next is not None and self._next.active():
+            self._next.cancel()
+        self._next = None
+
+
+def _fire(waiters: list[Deferred[float]], result: float | ProbeFailed) -> None:
+    for waiter in waiters:
+        if isinstance(result, ProbeFailed):
+            waiter.errback(result)
+        else:
+            waiter.callback(result)
