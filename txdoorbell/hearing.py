@@ -88,7 +88,8 @@ class HearingSession:
             timing.heartbeat_timeout,
             lambda: self._prober.awaits_ring,
         )
-        self._session.addNotifyObserver(_sorter(self._prober, notified))
+        self._session.addNotifyObserver(notified)
+        self._session.inbox.reserve(self._prober.channel, self._prober.hear)
 
     @property
     def committed(self) -> frozenset[str] | None:
@@ -181,16 +182,3 @@ class HearingSession:
     def unsent(self, reason: str) -> None:
         """Pass on that a probe could not be sent."""
         self._report.unsent(self, reason)
-
-
-def _sorter(prober: Prober, notified: Callable[[Hearable], object]) -> Callable[[Hearable], None]:
-    """Return the observer that every notification goes through: so it does next to nothing."""
-    private, ring = prober.channel, prober.hear
-
-    def sort(notification: Hearable) -> None:
-        if notification.channel == private:
-            ring(notification.payload)
-        else:
-            notified(notification)
-
-    return sort

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from txdoorbell.announcer import Announcer
 from txdoorbell.connector import Connector, Timing
+from txdoorbell.notification import Hearable
 from txdoorbell.session import Session, one_line
 
 __all__ = ["ProbeFailed", "ProbeReport", "Prober"]
@@ -130,10 +131,10 @@ class Prober:
             probe.cancel()
         self._tell(ProbeFailed("the session has ended"))
 
-    def hear(self, payload: str) -> None:
+    def hear(self, notification: Hearable) -> None:
         """Take what came on the private channel."""
         probe = self._probe
-        if probe is None or payload != probe.token or probe.latency is not None:
+        if probe is None or notification.payload != probe.token or probe.latency is not None:
             return
         probe.latency = self._reactor.seconds() - probe.rung_at
         if probe.deadline is not None:

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.python import log
 from twisted.python.failure import Failure
 
 from txdoorbell.driver import DriverMissing
@@ -227,6 +226,7 @@ class Session(Connection):  # type: ignore[misc]
     def _finish(self, reason: str) -> None:
         self.reason = reason
         self._phase = Phase.ENDED
+        self.inbox.drop()
         expected, self._expected = self._expected, {}
         if self._connection is not None:
             self._leave_reactor()
@@ -293,18 +293,5 @@ class Session(Connection):  # type: ignore[misc]
             self._hear()
 
     def checkForNotifies(self) -> None:
-        """
-        Hand what has arrived to each observer, at once and in order of commit.
-
-        An observer's error goes to ``log.err`` and stops nobody. When an observer ends the session,
-        the rest is dropped.
-        """
-        observers = tuple(self.getNotifyObservers())
-        for notification in self.inbox.take():
-            for observer in observers:
-                try:
-                    observer(notification)
-                except Exception:  # noqa: BLE001 - the observer is anybody's
-                    log.err(None, f"An observer of notifications failed: {observer!r}")
-            if self._phase is Phase.ENDED:
-                return
+        """Hand what has arrived to the observers, synchronously: see :meth:`Inbox.deliver`."""
+        self.inbox.deliver(tuple(self.getNotifyObservers()))
