@@ -1,0 +1,38 @@
+"""
+How this process is to exit, where nobody asks us: twistd itself always exits with 0.
+
+Import this before anything that registers functions with :mod:`atexit`: those registered later
+than this module's are called before it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+
+__all__ = ["RESIGNED", "exit_with"]
+
+RESIGNED = 1
+"""The service has given up for good."""
+
+_wanted = [0]
+
+
+def exit_with(status: int) -> None:
+    """
+    Have the process exit with a status when it comes to its end, in whichever way.
+
+    :param status: from 0 to 255; 0 takes an earlier call back.
+    """
+    _wanted[0] = status
+
+
+def _leave() -> None:
+    if _wanted[0]:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_wanted[0])
+
+
+atexit.register(_leave)
