@@ -92,6 +92,8 @@ class SourceContract(TestCase):
 
     async def gone(self, source: Source, audience: RecordingAudience) -> None:
         """Lose the session, and wait until the source knows."""
+        # A probe under way would be lost too, and make the source deaf.
+        await self.result("a probe", source.probe())
         self.lose(source)
         await self.eventually("the loss", lambda: State.WAITING in audience.states)
 

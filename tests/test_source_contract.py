@@ -1,10 +1,15 @@
 """The fake listener and the real one keep the same promises."""
 
 from collections.abc import Callable
+from itertools import count
+from typing import Any
 
-from twisted.internet.task import Clock
+import psycopg2
+from twisted.internet.task import Clock, deferLater
 
 from tests import source_contract
+from tests.servers import execute, shared_server
+from txdoorbell.listener import Listener
 from txdoorbell.notification import Source
 from txdoorbell.testing import FakeListener
 
@@ -48,3 +53,60 @@ class FakeListenerTests(source_contract.SourceContract):
         """Give the clock its turn; no time need pass."""
         self.clock.advance(0)
         self.assertTrue(predicate(), f"waited in vain for {what}")
+
+
+class ListenerTests(source_contract.SourceContract):
+    """The real listener, on a database of a real server, which can be closed to newcomers."""
+
+    deadline = 10.0
+    numbers = count()
+
+    def setUp(self) -> None:
+        """Make the database, and connect somebody else to it."""
+        from twisted.internet import reactor
+
+        self.reactor: Any = reactor
+        self.admin = shared_server().dsn
+        self.database = f"contract{next(self.numbers)}"
+        self.dsn = f"{self.admin} dbname={self.database}"
+        execute(self.admin, f"create database {self.database}")
+        self.sender = psycopg2.connect(self.dsn)
+        self.sender.autocommit = True
+
+    def tearDown(self) -> None:
+        """Drop the database: by now nobody else may be connected to it."""
+        # After the cleanups, which stop the listeners.
+        self.addCleanup(execute, self.admin, f"drop database {self.database}")
+        self.addCleanup(self.sender.close)
+
+    def make_source(self) -> Source:
+        """Return a listener that loses no time."""
+        return Listener(self.reactor, self.dsn, backoff=lambda failures: 0.02)
+
+    def send(self, channel: str, payload: str = "") -> int:
+        """Notify, from a session of our own."""
+        with self.sender.cursor() as cursor:
+            cursor.execute("select pg_notify(%s, %s), pg_backend_pid()", (channel, payload))
+            [(_, pid)] = cursor.fetchall()
+            return int(pid)
+
+    def lose(self, *sources: Source) -> None:
+        """Close the database to newcomers, and end all sessions there but our own."""
+        execute(self.admin, f"alter database {self.database} allow_connections false")
+        with self.sender.cursor() as cursor:
+            cursor.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity"
+                " where datname = current_database() and pid <> pg_backend_pid()"
+            )
+
+    def regain(self, *sources: Source) -> None:
+        """Open the database again."""
+        execute(self.admin, f"alter database {self.database} allow_connections true")
+
+    async def eventually(self, what: str, predicate: Callable[[], object]) -> None:
+        """Let the reactor run until something holds."""
+        end = self.reactor.seconds() + self.deadline
+        while not predicate():
+            if self.reactor.seconds() > end:
+                self.fail(f"waited {self.deadline} s in vain for {what}")
+            await deferLater(self.reactor, 0.005)
