@@ -308,6 +308,47 @@ class StopTests(BellTestCase):
         self.turn()
         self.assertEqual(self.rung("doorbell"), ["process"])
 
+    def test_restart_in_one(self) -> None:
+        """``restart()`` waits for the active function, then makes a new session."""
+        bell = self.running()
+        active = self.unfired(bell)
+        restarting = bell.restart()
+        self.turn()
+        self.assertFalse(bell.running)
+        self.assertNoResult(restarting)
+        active.callback(None)
+        self.turn()
+        self.successResultOf(restarting)
+        self.assertTrue(bell.running)
+        self.assertEqual(self.listener.state, State.LISTENING)
+
+    def test_start_while_it_stops(self) -> None:
+        """Started while it waits for the active function, it goes on to listen."""
+        bell = self.running()
+        active = self.unfired(bell)
+        stopping = bell.stopService()
+        bell.startService()
+        active.callback(None)
+        self.turn()
+        self.successResultOf(stopping)
+        self.assertEqual(self.listener.state, State.LISTENING)
+
+    def test_when_stopped(self) -> None:
+        """``when_stopped()`` fires when nothing is active any more, whoever stopped it."""
+        bell = self.build(stop_channel="halt")
+        before = bell.when_stopped()
+        bell.startService()
+        self.turn()
+        active = self.unfired(bell)
+        self.rung("halt")
+        self.assertNoResult(before)
+        active.callback(None)
+        self.turn()
+        self.successResultOf(before)
+        self.successResultOf(bell.when_stopped())
+        bell.startService()
+        self.assertNoResult(bell.when_stopped())
+
     def test_start_twice(self) -> None:
         """Starting a running service changes nothing."""
         bell = self.running()

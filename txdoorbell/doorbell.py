@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -25,6 +25,7 @@ from txdoorbell.notification import (
 )
 from txdoorbell.stream import NotificationStream
 from txdoorbell.switchboard import Switchboard
+from txdoorbell.waiters import Waiters
 from txdoorbell.wiring import Wiring
 
 
@@ -70,6 +71,8 @@ class Doorbell(MultiService):
         self._reactor = reactor
         self._streams: list[NotificationStream] = []
         self._resignators: list[Callable[[], object]] = []
+        self._has_stopped = False
+        self._stop_waiters = Waiters(lambda: self._has_stopped)
         self.switchboard = Switchboard()
         self._wiring = Wiring(self.switchboard, channels)
         self._ear = Ear(reactor, self.switchboard, self._wiring, interval)
@@ -213,6 +216,7 @@ class Doorbell(MultiService):
         """Start the listener and the loops; each loop runs everything once."""
         if self.running:
             return
+        self._has_stopped = False
         super().startService()
         self._ear.start()
 
@@ -226,9 +230,32 @@ class Doorbell(MultiService):
         self._ear.stop()
         for stream in list(self._streams):
             stream.close()
-        return self._wiring.stop().addCallback(lambda _: self._stop_others())
+        stopping = self._wiring.stop().addCallback(lambda _: self._stop_others())
+        return stopping.addCallback(self._stopped)
+
+    def restart(self) -> Deferred[None]:
+        """
+        Stop, then start again, with a new session.
+
+        :returns: fires when it has been started again; wait for :meth:`when_listening` then.
+        """
+        return self.stopService().addCallback(lambda _: self.startService())
+
+    def when_stopped(self) -> Deferred[None]:
+        """
+        Wait until the service has been started, and has stopped, whatever has stopped it.
+
+        :returns: a fresh Deferred, fired already when nothing of it is active any more.
+        """
+        return self._stop_waiters.when()
+
+    def _stopped(self, _: object) -> None:
+        self._has_stopped = not self.running
+        self._stop_waiters.look()
 
     def _stop_others(self) -> Deferred[None]:
+        if self.running:
+            return succeed(None)
         others = [child for child in self if child not in self.loops]
         stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
         return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
