@@ -7,7 +7,7 @@ things with a deadline; what a wait is, and how a server is made to do something
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -454,8 +454,9 @@ class SourceContract(TestCase):
                 if "mail" in channels:
                     answers.append(source.notify("mail", "there"))
 
-        answers: list[Awaitable[None]] = []
+        answers: list[Deferred[None]] = []
         source, audience = await self.listening("jobs", audience=Answering())
         self.send("jobs", "more")
         self.assertEqual(await self.heard(audience, "there"), ["more", "there"])
-        self.assertEqual(len(answers), 1)
+        [answer] = answers
+        self.assertIsNone(await self.result("NOTIFY", answer))
