@@ -321,6 +321,16 @@ class SourceContract(TestCase):
         for reason in reasons:
             self.assertRegex(reason, r"\A[^\n]+\Z")
 
+    async def test_notify_in_the_gap(self) -> None:
+        """What can't be sent fails, rather than being sent some time; afterwards it can be."""
+        source, audience = await self.listening("jobs")
+        await self.gone(source, audience)
+        await self.fails(Exception, source.notify("jobs", "too early"))
+        self.regain(source)
+        await self.eventually("the second LISTEN", lambda: len(audience.listens) > 1)
+        await self.result("NOTIFY", source.notify("jobs", "1"))
+        self.assertEqual(await self.heard(audience, "1"), ["1"])
+
     async def test_changed_in_the_gap(self) -> None:
         """Channels changed while there is no session are those of the next."""
         source, audience = await self.listening("jobs")

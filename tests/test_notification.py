@@ -18,6 +18,7 @@ from txdoorbell.notification import (
     Notification,
     State,
     check_channel,
+    check_channels,
     check_payload,
     decode_payload,
     quote_identifier,
@@ -294,6 +295,12 @@ class NameTests(SynchronousTestCase):
         ]:
             with self.assertRaisesRegex(ValueError, text):
                 check_channel(name)
+
+    def test_channels(self) -> None:
+        """One name or several, each counts once and keeps its place."""
+        self.assertEqual(check_channels("jobs"), ("jobs",))
+        self.assertEqual(check_channels(iter(["b", "a", "b"])), ("b", "a"))
+        self.assertEqual(check_channels([]), ())
 
     def test_payload(self) -> None:
         """A payload up to 7999 bytes is returned as it is."""

@@ -104,7 +104,9 @@ class FakeListenerTests(Base):
         self.start(listener)
         self.clock.advance(0)
         self.assertEqual(audience.calls, [("connecting", ""), ("waiting", "no pg_hba.conf entry")])
-        self.assertEqual(self.failureResultOf(self.asked(listener.notify("jobs"))).type, OSError)
+        self.assertEqual(
+            self.failureResultOf(self.asked(listener.notify("jobs"))).type, ConnectionError
+        )
         listener.regain()
         listener.regain()
         self.clock.advance(0)
@@ -130,7 +132,7 @@ class FakeListenerTests(Base):
         self.clock.advance(0)
         self.assertEqual(self.successResultOf(self.asked(listener.probe())), 0.0)
         listener.deafen("a pooler?")
-        self.assertEqual(self.failureResultOf(self.asked(listener.probe())).type, OSError)
+        self.assertEqual(self.failureResultOf(self.asked(listener.probe())).type, ConnectionError)
         self.assertEqual(audience.calls[-1], ("deaf", "a pooler?"))
         self.successResultOf(self.asked(listener.notify("jobs")))
         listener.regain()

@@ -169,7 +169,7 @@ class FakeListener(Service):
         """
         Send a notification, which this listener hears like any other's.
 
-        :returns: fires in the next turn; fails with :exc:`OSError` while the server refuses
+        :returns: fires in the next turn; fails with :exc:`ConnectionError` while the server refuses
             connections, and with :exc:`ListenerStopped` on a listener that isn't running.
         :raises TypeError: for a channel or payload that is no str.
         :raises ValueError: for a channel or payload that PostgreSQL would not take.
@@ -182,7 +182,8 @@ class FakeListener(Service):
         """
         Ring a channel of its own.
 
-        :returns: 0.0 seconds, in the next turn; fails with :exc:`OSError` when it isn't heard.
+        :returns: 0.0 seconds, in the next turn; fails with :exc:`ConnectionError` when it isn't
+            heard, and with :exc:`ListenerStopped` on a listener that isn't running.
         """
         return self._ask(self._hear_probe).addCallback(lambda _: 0.0)
 
@@ -273,16 +274,16 @@ class FakeListener(Service):
         self._unanswered.remove(answer)
         try:
             if self._refusal is not None:
-                raise OSError(self._refusal)
+                raise ConnectionError(self._refusal)
             do()
-        except OSError as error:
+        except ConnectionError as error:
             answer.errback(error)
         else:
             answer.callback(None)
 
     def _hear_probe(self) -> None:
         if self._state is not State.LISTENING:
-            raise OSError("the probe was not heard")
+            raise ConnectionError("the probe was not heard")
 
     def _later(self, step: Callable[[], object]) -> None:
         """Take a step in the next turn: nothing happens under whoever calls the listener."""

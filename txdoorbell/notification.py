@@ -150,7 +150,7 @@ class State(StrEnum):
     """The session is gone, and the next attempt is put off for a while."""
 
 
-class ListenerStopped(Exception):  # noqa: N818 - as Twisted's names
+class ListenerStopped(Exception):
     """The source was stopped before it could do what was asked."""
 
 
