@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.servers import execute, open_folder, private_server, until
 from txdoorbell.embedded import EmbeddedUnavailable, PostgresServer, find_binaries, running_dsn
@@ -107,9 +107,9 @@ class RefusedTests(SynchronousTestCase):
 class TakenTests(SynchronousTestCase):
     """Folders that look bad at first, and are not."""
 
-    def serve(self, data: Path, **options: object) -> PostgresServer:
+    def serve(self, data: Path, binaries: Path | None = None) -> PostgresServer:
         """Start a server in a folder and see that it answers."""
-        server = PostgresServer(data, settings={"fsync": "off"})
+        server = PostgresServer(data, binaries=binaries, settings={"fsync": "off"})
         self.addCleanup(server.stop, "immediate")
         server.start()
         self.assertEqual(execute(server.dsn, "select 1"), [(1,)])
@@ -140,6 +140,17 @@ class TakenTests(SynchronousTestCase):
         after = [(path, path.stat().st_mode, path.stat().st_uid) for path in (home, project)]
         self.assertEqual(after, before)
 
+    def test_system_programs(self) -> None:
+        """The PostgreSQL of the system does as well, where there is one, crash included."""
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            raise SkipTest("this system has no PostgreSQL of its own")
+        home = Path(tempfile.mkdtemp(dir=open_folder(self)))
+        server = self.serve(home / "data", binaries=found[-1].parent)
+        server.kill()
+        server.start()
+        self.assertEqual(execute(server.dsn, "select 1"), [(1,)])
+
     def test_root_steps_down(self) -> None:
         """Root's server is run by ``nobody``; a cluster that has an owner, by its owner."""
         server = self.serve(Path(self.mktemp()))
@@ -155,21 +166,21 @@ class TakenTests(SynchronousTestCase):
 
     def test_stale_pid_file(self) -> None:
         """A pid file whose number is another process' by now does not prevent a start."""
-        server = self.serve(Path(self.mktemp()))
+        server = private_server(self)
         lines = (server.data / "postmaster.pid").read_text().splitlines()
         server.stop()
         stale = "\n".join([str(os.getpid()), *lines[1:]]) + "\n"
         (server.data / "postmaster.pid").write_text(stale)
         self.assertRaises(EmbeddedUnavailable, running_dsn, server.data)
-        self.serve(server.data)
+        server.start()
+        self.assertEqual(execute(server.dsn, "select 1"), [(1,)])
 
     def test_link_in_the_place_of_the_log(self) -> None:
         """Root does not write through a link that the server's user has left."""
-        server = self.serve(Path(self.mktemp()))
-        server.stop()
+        server = private_server(self, start=False)
         letter = Path(self.mktemp())
         letter.write_text("Dear")
-        (server.data / "postgresql.log").unlink()
+        (server.data / "postgresql.log").unlink(missing_ok=True)
         (server.data / "postgresql.log").symlink_to(letter.absolute())
         server.start()
         self.assertEqual(letter.read_text(), "Dear")
