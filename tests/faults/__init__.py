@@ -1,0 +1,1 @@
+"""Faults, injected one at a time into a listener at a real server."""

@@ -1,0 +1,187 @@
+"""A TCP proxy that misbehaves on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.protocol import ClientFactory, Factory, Protocol
+from twisted.trial.unittest import TestCase
+
+from tests.waiting import in_time, wait_for
+
+Target = tuple[str, int]
+
+
+class Proxy:
+    """
+    Stands between a client and a server, on 127.0.0.1 and in the reactor; accepts from the start.
+
+    :param testcase: its cleanup closes the proxy.
+    :param target: the host and port of the server, or a function that returns those for the number
+        of a connection, from 1.
+    :ivar port: where it listens, the same for ever.
+    :ivar accepted: how many connections there were.
+    """
+
+    def __init__(self, testcase: TestCase, target: Target | Callable[[int], Target]) -> None:
+        from twisted.internet import reactor
+
+        self._reactor: Any = reactor
+        self._target = target if callable(target) else lambda _: target
+        self._pairs: set[_ClientSide] = set()
+        self._listening: Any = None
+        self.is_forwarding = True
+        self.accepted = 0
+        self.port = 0
+        self.accept()
+        testcase.addCleanup(self.close)
+
+    def accept(self) -> None:
+        """Accept connections again."""
+        if self._listening is None:
+            factory = Factory.forProtocol(lambda: _ClientSide(self))
+            self._listening = self._reactor.listenTCP(self.port, factory, interface="127.0.0.1")
+            self.port = self._listening.getHost().port
+
+    async def refuse(self) -> None:
+        """Refuse new connections; those that are there stay."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await in_time("the proxy's port to close", maybeDeferred(listening.stopListening))
+
+    def stop_forwarding(self) -> None:
+        """Swallow everything in both directions; accept new connections, and swallow theirs."""
+        self.is_forwarding = False
+
+    def forward(self) -> None:
+        """Forward new connections again; the old ones, which have lost something, stay mute."""
+        self.is_forwarding = True
+
+    def reset(self) -> None:
+        """Break all connections with a RST to the client."""
+        for pair in set(self._pairs):
+            pair.end(abort=True)
+
+    def finish(self) -> None:
+        """Close all connections with a FIN to the client."""
+        for pair in set(self._pairs):
+            pair.end(abort=False)
+
+    async def close(self) -> None:
+        """Stop, and wait until nothing of it is left in the reactor."""
+        await self.refuse()
+        self.reset()
+        await wait_for("the proxy's connections to end", lambda: not self._pairs)
+
+    def join(self, client: _ClientSide) -> None:
+        """Take a new connection, and connect it to its server."""
+        self.accepted += 1
+        self._pairs.add(client)
+        if self.is_forwarding:
+            self._reactor.connectTCP(*self._target(self.accepted), _ServerFactory(client))
+
+    def part(self, client: _ClientSide) -> None:
+        """Forget a connection that has ended on both sides."""
+        self._pairs.discard(client)
+
+
+class _ClientSide(Protocol):
+    """What the client is connected to. It is over when both sides are."""
+
+    transport: Any
+
+    def __init__(self, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.mute = False
+        self.early: list[bytes] = []
+        self.server: Any = None
+        self.ended = False
+
+    def connectionMade(self) -> None:
+        """Have a server found."""
+        self.mute = not self.proxy.is_forwarding
+        self.proxy.join(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on to the server."""
+        if self.passes():
+            if self.server is None:
+                self.early.append(data)
+            else:
+                self.server.write(data)
+
+    def passes(self) -> bool:
+        """Return whether to pass on; once not, never again."""
+        self.mute = self.mute or not self.proxy.is_forwarding
+        return not self.mute
+
+    def served(self, server: Any) -> None:
+        """Have a server, by its transport."""
+        self.server = server
+        if self.ended:
+            server.abortConnection()
+        server.writeSequence(self.early)
+
+    def unserved(self) -> None:
+        """Have no server any more."""
+        self.server = None
+        if self.ended:
+            self.proxy.part(self)
+        elif self.passes():
+            self.transport.loseConnection()
+
+    def end(self, *, abort: bool) -> None:
+        """Let the client know the end."""
+        if abort:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+
+    def connectionLost(self, reason: object = None) -> None:
+        """End the other side too."""
+        self.ended = True
+        if self.server is None:
+            self.proxy.part(self)
+        else:
+            self.server.abortConnection()
+
+
+class _ServerSide(Protocol):
+    """What is connected to the server."""
+
+    transport: Any
+
+    def __init__(self, client: _ClientSide) -> None:
+        self.client = client
+
+    def connectionMade(self) -> None:
+        """Introduce the server to the client."""
+        self.client.served(self.transport)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Pass on to the client."""
+        if self.client.passes():
+            self.client.transport.write(data)
+
+    def connectionLost(self, reason: object = None) -> None:
+        """End the client's side too."""
+        self.client.unserved()
+
+
+class _ServerFactory(ClientFactory):
+    """Connects one client."""
+
+    noisy = False
+
+    def __init__(self, client: _ClientSide) -> None:
+        self.client = client
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        """Make the server's side."""
+        return _ServerSide(self.client)
+
+    def clientConnectionFailed(self, connector: object, reason: object) -> None:
+        """Have no server at all."""
+        self.client.unserved()
