@@ -48,6 +48,22 @@ class Scripted:
         return len(self.times)
 
 
+def noting(
+    notes: list[Any], note: object, function: Callable[..., object] | None = None
+) -> Callable[..., object]:
+    """
+    Return a function that takes a note when it is called.
+
+    :param function: called then for the result, which is None without.
+    """
+
+    def noted(*args: object) -> object:
+        notes.append(note)
+        return None if function is None else function(*args)
+
+    return noted
+
+
 class Held:
     """
     A function that returns a Deferred each time, which the test fires.
@@ -55,7 +71,7 @@ class Held:
     :param canceller: given to each Deferred.
     """
 
-    def __init__(self, canceller: Callable[[Deferred[Any]], None] | None = None) -> None:
+    def __init__(self, canceller: Callable[[Deferred[Any]], Any] | None = None) -> None:
         self.pending: list[Deferred[Any]] = []
         self.calls = 0
         self._canceller = canceller
@@ -102,6 +118,7 @@ class LoopCase(SynchronousTestCase):
         """Make the clock, late enough for every moment to be one, and gather what is logged."""
         self.clock = Clock()
         self.clock.advance(1_000_000.0)
+        self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.events: list[LogEvent] = []
         observe = cast(ILogObserver, self.events.append)
         globalLogPublisher.addObserver(observe)
@@ -119,20 +136,19 @@ class LoopCase(SynchronousTestCase):
         return self.started(loop)
 
     def started(self, loop: AnyLoop) -> AnyLoop:
-        """Start a loop, let it do what is due, and see to it that nothing of it is left."""
+        """Start a loop, let it do what is due, and see to it that it is stopped at the end."""
         self.addCleanup(self.stopped, loop)
         loop.startService()
         self.clock.advance(0)
         return loop
 
     def stopped(self, loop: LoopBase) -> None:
-        """Stop a loop, past its deadline if need be; then nothing of it may be scheduled."""
+        """Stop a loop, past its deadline if need be."""
         stopping = loop.stopService()
         self.clock.advance(0)
         if not stopping.called:
             self.clock.advance(1_000_000.0)
         self.successResultOf(stopping)
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def ring(self, loop: LoopBase, channel: str = "doorbell", payload: str = "") -> None:
         """Ring as a NOTIFY would, and let the loop do what is due."""

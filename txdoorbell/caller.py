@@ -91,8 +91,10 @@ class Caller:
 
     def _follow(self, work: Work, result: object) -> object:
         """Follow a result until it is a value or a Failure; PENDING when it must be waited for."""
-        while not isinstance(result, Failure):
+        while True:
             try:
+                if isinstance(result, Failure):
+                    break
                 waiting = waiting_for(result, self._reactor)
             except BaseException:  # noqa: BLE001 - the same, of a hostile result
                 result = Failure()

@@ -108,6 +108,7 @@ class Loop(LoopBase):
         """
         removed = self._agenda.remove(processor)
         self._runner.wakeups.cancel(removed)
+        self._runner.rearm()
         self._channels_of(removed)
 
 

@@ -123,14 +123,12 @@ class LoopBase(Parent):
 
     @property
     def _listens(self) -> bool:
-        return self._runner.state is not State.STOPPING and not self._ended
+        return self._runner.state not in (State.STOPPING, State.STOPPED)
 
     def _accepts(self, what: str) -> bool:
         if not self._listens:
             self.log.info("{loop} has stopped: {what} is ignored", loop=self.name, what=what)
         return self._listens
-
-    _ended = False
 
     @property
     def rung(self) -> int:
@@ -237,7 +235,6 @@ class LoopBase(Parent):
         """Start, and run everything once."""
         if self.running:
             return
-        self._ended = False
         super().startService()
         self._runner.start()
 
@@ -259,7 +256,6 @@ class LoopBase(Parent):
         if self.running:
             self._handlers_stopped = DeferredList(self._stop_handlers())
         Service.stopService(self)
-        self._ended = True
 
     def _stop_handlers(self) -> list[Deferred[None]]:
         return [

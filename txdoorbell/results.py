@@ -17,6 +17,10 @@ LONGEST_RETRY_DELAY = 300.0
 """Seconds: the longest wait between two tries of a function that keeps failing."""
 
 
+LEAST_RETRY_DELAY = 0.05
+"""Seconds: the shortest first delay, of a loop that has no minimum delay."""
+
+
 class Results:
     """
     Sees to what follows from each result of the processors of one loop.
@@ -76,8 +80,9 @@ def retry_delay(failures: int, minimum_delay: float) -> float:
     Say how long to wait for the next try.
 
     :param failures: how many there were in a row.
-    :param minimum_delay: seconds: the first delay, doubled for each further failure.
+    :param minimum_delay: seconds: the first delay, doubled for each further failure; at least
+        :data:`LEAST_RETRY_DELAY`, so that it grows.
     :returns: seconds, at most :data:`LONGEST_RETRY_DELAY` (or the minimum, where that is longer).
     """
-    doubled = minimum_delay * 2.0 ** min(failures - 1, 32)
+    doubled = max(minimum_delay, LEAST_RETRY_DELAY) * 2.0 ** min(failures - 1, 32)
     return max(minimum_delay, min(doubled, LONGEST_RETRY_DELAY))

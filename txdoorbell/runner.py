@@ -3,17 +3,17 @@ One thing at a time: the state machine that calls what is due.
 
 .. code-block:: text
 
-    event \ state   STOPPED    QUIET      DUE        CALLING    WAITING    STOPPING    RESTARTING
-    start           DUE *      -          -          -          -          RESTARTING  -
-    ring            -          DUE        -          (noted)    (noted)    -           -
-    turn            .          CALLING    CALLING    .          .          .           .
-    out of work     .          .          .          QUIET      .          .           .
-    slice used up   .          .          .          DUE        .          .           .
-    must be waited  .          .          .          WAITING    .          .           .
-    finished        (noted)    .          .          .          DUE        STOPPED     DUE
-    stop            -          STOPPED    STOPPED    STOPPING   STOPPING   -           STOPPING
-    deadline        .          .          .          .          .          STOPPED     DUE *
-    crash           -          STOPPED    STOPPED    STOPPED    STOPPED    STOPPED     STOPPED
+    event \ state    NEW      STOPPED  QUIET    DUE      CALLING   WAITING   STOPPING    RESTARTING
+    start            DUE      DUE *    -        -        -         -         RESTARTING  -
+    ring             (noted)  -        DUE      (noted)  (noted)   (noted)   -           -
+    turn             .        .        CALLING  CALLING  .         .         .           .
+    out of work      .        .        .        .        QUIET     .         .           .
+    slice used up    .        .        .        .        DUE       .         .           .
+    must be waited   .        .        .        .        WAITING   .         .           .
+    finished         .        -        .        .        .         DUE       STOPPED     DUE
+    stop             STOPPED  -        STOPPED  STOPPED  STOPPING  STOPPING  -           STOPPING
+    deadline         .        .        .        .        .         .         STOPPED     DUE *
+    crash            STOPPED  -        STOPPED  STOPPED  STOPPED   STOPPED   STOPPED     STOPPED
 
 ``-`` is accepted and changes nothing, ``.`` does not happen. ``*``: WAITING, when what a stop or a
 crash has left behind is still active. RESTARTING is STOPPING, after which it begins anew. The one
@@ -47,6 +47,7 @@ from txdoorbell.wakeups import Wakeups
 class State(enum.Enum):
     """Where a loop stands."""
 
+    NEW = "new"
     STOPPED = "stopped"
     QUIET = "quiet"
     DUE = "due"
@@ -79,7 +80,7 @@ class Runner:
         self.policy = policy
         self.agenda = Agenda()
         self.jobs = Jobs()
-        self.state = State.STOPPED
+        self.state = State.NEW
         self._reactor = reactor
         monotonic = monotonic_of(reactor)
         self.wakeups = Wakeups(reactor.seconds, monotonic)
@@ -101,7 +102,7 @@ class Runner:
 
     def start(self) -> None:
         """Begin: everything is due."""
-        if self.state is State.STOPPED:
+        if self.state in (State.NEW, State.STOPPED):
             self.agenda.ring()
             self._to(State.DUE, 0.0, self._turn)
             if self._caller.active is not None:
@@ -155,15 +156,19 @@ class Runner:
         jobs += self.jobs.take_all()
         self.state = State.STOPPING
         self._stopped()
-        self._caller.cancel()
         self._fail(jobs)
+        self._caller.cancel()
         undone = [work.key for work in dict.fromkeys(processors) if work is not self._roll_call]
         return [*undone, *(job.key for job in jobs)]
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing is active and nothing due."""
-        resting = self.state in (State.QUIET, State.STOPPED) and self._caller.active is None
+        """Whether nothing is active and nothing due. After a stop nothing is."""
+        if self._caller.active is not None:
+            return False
+        if self.state is State.STOPPED:
+            return True
+        resting = self.state in (State.NEW, State.QUIET)
         return resting and not self.agenda.has_due and not self.jobs
 
     @property
