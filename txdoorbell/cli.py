@@ -8,15 +8,27 @@ and 2 for wrong usage. No password is shown.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogBeginner,
+    textFileLogObserver,
+)
+
 from txdoorbell.driver import DriverMissing
 from txdoorbell.dsn import check_dsn
 from txdoorbell.embedded import EmbeddedUnavailable, running_dsn
+from txdoorbell.load import import_from_here, load_processor
 from txdoorbell.notification import check_channel, check_payload
+from txdoorbell.once import run_once
 from txdoorbell.sender import NotRung, ring_once
 from txdoorbell.words import shown
 
@@ -38,6 +50,19 @@ examples:
 
 exit status: 0 when the NOTIFY is committed, 1 when it could not be sent, 2 for
 wrong usage.
+"""
+
+
+_ONCE_EXAMPLES = """\
+examples:
+  txdoorbell once jobs:process
+  txdoorbell once shop.outbox:relay shop.store:subscription.runner
+
+Modules may lie in the current directory. What a function asks for is done, work that
+remains included; a time at which it wants to run again is not waited for.
+
+exit status: 0 when all went well, 1 when one failed (its traceback is on stderr, and
+the others have run), 2 for wrong usage.
 """
 
 
@@ -73,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"txdoorbell {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_ring(commands)
+    _add_once(commands)
     return parser
 
 
@@ -98,6 +124,19 @@ def _add_ring(commands: Any) -> None:
     )
     _add_place(ring)
     ring.set_defaults(run=_ring)
+
+
+def _add_once(commands: Any) -> None:
+    once = commands.add_parser(
+        "once",
+        help="run functions once",
+        description="Run functions, or handler objects, once: one at a time, without listening.",
+        epilog=_ONCE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    once.add_argument("processors", metavar="MODULE:NAME", nargs="+", type=_checked(_processor))
+    once.set_defaults(run=_once)
 
 
 def _add_place(command: argparse.ArgumentParser) -> None:
@@ -128,6 +167,11 @@ def _dsn(text: str) -> str:
     return text
 
 
+def _processor(text: str) -> object:
+    import_from_here()
+    return load_processor(text)
+
+
 def _place(options: argparse.Namespace) -> str:
     """Return the DSN that the options of :func:`_add_place` come to."""
     return running_dsn(options.embedded) if options.embedded else options.dsn or ""
@@ -145,3 +189,22 @@ def _ring(options: argparse.Namespace) -> NoReturn:
             raise SystemExit(f"txdoorbell ring: {error}") from None
 
     react(ring)
+
+
+def _once(options: argparse.Namespace) -> NoReturn:
+    from twisted.internet.task import react
+
+    globalLogBeginner.beginLoggingTo([_complaints()], redirectStandardIO=False)
+
+    async def once(reactor: Any) -> None:
+        errors = await run_once(reactor, options.processors)
+        if errors:
+            raise SystemExit(f"txdoorbell once: {errors} failed; see above")
+
+    react(once)
+
+
+def _complaints() -> ILogObserver:
+    """Return an observer that writes warnings and errors to stderr."""
+    worth_it = LogLevelFilterPredicate(defaultLogLevel=LogLevel.warn)
+    return FilteringLogObserver(textFileLogObserver(sys.stderr), [worth_it])
