@@ -19,9 +19,8 @@ from txdoorbell.call import PENDING, Call
 from txdoorbell.jobs import Job
 from txdoorbell.policy import Policy
 from txdoorbell.processor import Processor, TimeBudget
+from txdoorbell.sequence import Work
 from txdoorbell.waiting import ForThread, Waiting, was_cancelled
-
-Work = Processor | Job
 
 
 class Caller:

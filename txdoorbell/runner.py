@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -34,12 +34,13 @@ from twisted.python.failure import Failure
 
 from txdoorbell.agenda import Agenda
 from txdoorbell.call import PENDING
-from txdoorbell.caller import Caller, Work
+from txdoorbell.caller import Caller
 from txdoorbell.clocks import monotonic_of
 from txdoorbell.jobs import Job, Jobs, LoopStopped
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.results import Results
+from txdoorbell.sequence import Sequence, Work
 from txdoorbell.waiting import was_cancelled
 from txdoorbell.wakeups import Wakeups
 
@@ -86,16 +87,10 @@ class Runner:
         self.wakeups = Wakeups(reactor.seconds, monotonic)
         self._results = Results(policy, self.agenda, self.wakeups)
         self._caller = Caller(reactor, monotonic, policy, self._finished)
-        self._roll_call: Processor | None = None
-        if roll_call is not None:
-            self._roll_call = Processor(roll_call, name=f"{policy.name}.get_processors")
-            self._roll_call.listed = False
-        self._roll_called = False
+        self._roll_call = _roll_call(roll_call, policy.name)
+        self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call)
         self._quiet = quiet
         self._timer: IDelayedCall | None = None
-        self._run: Iterator[Processor] = iter(())
-        self._ran = False
-        self._job_had_its_turn: bool = False
         self._stop_waiters: list[Deferred[None]] = []
 
     # -- events
@@ -149,17 +144,16 @@ class Runner:
             then the submitted.
         """
         active = self._caller.abandon()
-        processors: list[Work] = [active] if isinstance(active, Processor) else []
-        processors += [p for p in self._run if not p.removed]
-        processors += self.agenda.due()
+        left = self._sequence.left()
+        if isinstance(active, Processor) and active is not self._roll_call:
+            left.insert(0, active)
         jobs = [active] if isinstance(active, Job) else []
         jobs += self.jobs.take_all()
         self.state = State.STOPPING
         self._stopped()
         self._fail(jobs)
         self._caller.cancel()
-        undone = [work.key for work in dict.fromkeys(processors) if work is not self._roll_call]
-        return [*undone, *(job.key for job in jobs)]
+        return [*(processor.key for processor in dict.fromkeys(left)), *(job.key for job in jobs)]
 
     @property
     def is_quiet(self) -> bool:
@@ -194,7 +188,7 @@ class Runner:
         self._to(State.CALLING)
         end = time.monotonic() + SLICE
         while self.state is State.CALLING:
-            work = self._next()
+            work = self._sequence.next()
             if work is None:
                 self._rest()
                 return
@@ -213,48 +207,10 @@ class Runner:
         elif self.state is State.WAITING:
             self._to(State.DUE, 0.0, self._turn)
 
-    def _next(self) -> Work | None:
-        """Find what to call next; a job and a processor take turns."""
-        if not self._job_had_its_turn and self.jobs:
-            self._job_had_its_turn = True
-            return self.jobs.take()
-        self._job_had_its_turn = False
-        while True:
-            processor = self._next_of_run()
-            if processor is not None:
-                return processor
-            if not self._roll_called:
-                self.agenda.end_run()
-            if not self._take_wakeups():
-                return self.jobs.take() if self.jobs else None
-            if self._roll_call is not None and not self._roll_called:
-                self._roll_called = True
-                return self._roll_call
-            self._begin_run()
-
-    def _next_of_run(self) -> Processor | None:
-        for processor in self._run:
-            if processor.muted:
-                processor.missed = True
-            elif not processor.removed:
-                return processor
-        return None
-
-    def _take_wakeups(self) -> bool:
-        for processor in self.wakeups.take_due():
-            self.agenda.make_due(processor)
-        return self.agenda.has_due
-
-    def _begin_run(self) -> None:
-        self._ran = True
-        self._roll_called = False
-        self._run = iter([p for p in self.agenda.begin_run() if p is not self._roll_call])
-
     def _rest(self) -> None:
-        self._roll_called = False
+        ran = self._sequence.rest()
         self._to(State.QUIET)
         self.rearm()
-        ran, self._ran = self._ran, False
         self._quiet(ran)
 
     def rearm(self) -> None:
@@ -315,9 +271,7 @@ class Runner:
     def _stopped(self) -> None:
         restarting = self.state is State.RESTARTING
         self._to(State.STOPPED)
-        self._run = iter(())
-        self._roll_called = self._ran = False
-        self.agenda.forget()
+        self._sequence.forget()
         waiters, self._stop_waiters = self._stop_waiters, []
         if restarting:
             self.start()
@@ -331,3 +285,11 @@ class Runner:
     def _fail(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             job.finish(Failure(LoopStopped(f"{self.policy.name} stopped before {job.name} ended")))
+
+
+def _roll_call(function: Callable[[], None] | None, name: str) -> Processor | None:
+    if function is None:
+        return None
+    roll_call = Processor(function, name=f"{name}.get_processors")
+    roll_call.listed = False
+    return roll_call

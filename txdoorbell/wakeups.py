@@ -46,10 +46,11 @@ class Wakeups:
         """
         Have a processor woken, in place of whatever wake-up it had.
 
-        :param requested: not before this wall-clock time, in epoch seconds.
+        :param requested: not before this wall-clock time, in epoch seconds. One that has passed
+            has passed for good, also when the wall clock is set back.
         :param delay: and not before so many seconds have passed from now.
         """
-        processor.requested = requested
+        processor.requested = requested if requested > self._epoch() else -math.inf
         processor.not_before = self._monotonic() + delay
         self._push(processor)
         if len(self._heap) > 64 + 2 * len(self._times):
