@@ -100,9 +100,10 @@ class Ringer:
             self._hang_up = self._reactor.callLater(self._linger, self._drop)
 
     async def _connected(self) -> Session:
-        if self._session is None:
-            self._session = self._connector.session(lambda _: self._drop())
-            await self._connector.connect(self._session)
+        if self._session is None or not self._session.is_open:
+            session = self._connector.session(lambda _: self._lost(session))
+            self._session = session
+            await self._connector.connect(session)
         return self._session
 
     def _take(self) -> list[_Ring]:
@@ -137,6 +138,11 @@ class Ringer:
     def _fail_queue(self, error: Exception) -> None:
         queue, self._queue = self._queue, []
         _settle(queue, error)
+
+    def _lost(self, session: Session) -> None:
+        # What it was asked has failed before this, and may have led to another session.
+        if session is self._session:
+            self._drop()
 
     def _drop(self) -> None:
         self._keep()

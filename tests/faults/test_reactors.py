@@ -34,4 +34,6 @@ class ReactorTests(TestCase):
         arguments = ["-m", "twisted.trial", f"--reactor={name}", f"--temp-directory={name}"]
         root = Path(tests.__file__).parent.parent
         environment = {**os.environ, "PYTHONPATH": str(root)}
-        return getProcessOutputAndValue(sys.executable, [*arguments, *MODULES], environment)
+        ended: Deferred[tuple[bytes, bytes, int]]
+        ended = getProcessOutputAndValue(sys.executable, [*arguments, *MODULES], environment)
+        return ended

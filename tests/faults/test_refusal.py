@@ -88,7 +88,7 @@ class RefusalTests(FaultTestCase):
         self.assertLessEqual(len(self.refusals()), 3)
 
     async def test_standby(self) -> None:
-        """A hot standby refuses LISTEN: that is a failed connection; promoted, it is listened to."""
+        """A hot standby refuses LISTEN, so the connection has failed; promoted, it is heard."""
         server = standby_server(self)
         listener, audience = self.started(server.dsn)
         await wait_for("two attempts", lambda: len(self.losses(audience)) > 1)
