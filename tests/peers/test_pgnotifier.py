@@ -148,6 +148,21 @@ class BesideTests(NotifierCase):
         self.assertEqual([payload for _, _, payload, _ in self.theirs], [1])
         self.assertTrue(notifier.is_running())
 
+    async def test_one_of_two_channels(self) -> None:
+        """Who leaves one channel hears the other still; there its next notification is fatal."""
+        notifier, bell = self.notifier(), await self.bell()
+        for told, hear in ((notifier, self.hear_theirs), (bell, self.hear)):
+            told.subscribe("a", "prices", hear)
+            told.subscribe("a", "news", hear)
+            told.subscribe("b", "news", hear)
+            told.unsubscribe("a", "prices")
+        await in_time("LISTEN", bell.when_listening())
+        self.notify("news", "1")
+        self.notify("news", "2")
+        await wait_for("all news", lambda: len(self.ours) == 4)
+        self.assertEqual([subscriber for subscriber, *_ in self.ours], ["a", "b"] * 2)
+        self.assertLess(len(self.theirs), 2)
+
     async def test_names_of_what_there_is(self) -> None:
         """Both tell of the same channels and subscribers, muted and active alike."""
         notifier, bell = self.notifier(), await self.bell()
