@@ -173,8 +173,12 @@ def _processor(text: str) -> object:
 
 
 def _place(options: argparse.Namespace) -> str:
-    """Return the DSN that the options of :func:`_add_place` come to."""
-    return running_dsn(options.embedded) if options.embedded else options.dsn or ""
+    """
+    Return the DSN that the options of :func:`_add_place` come to.
+
+    :raises DriverMissing: without a driver, before a reactor is run.
+    """
+    return _dsn(running_dsn(options.embedded) if options.embedded else options.dsn or "")
 
 
 def _ring(options: argparse.Namespace) -> NoReturn:

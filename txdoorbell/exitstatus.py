@@ -10,8 +10,14 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+from contextlib import suppress
+from typing import Any
 
-__all__ = ["RESIGNED", "exit_with"]
+from twisted.internet.error import ReactorNotRunning
+
+from txdoorbell.doorbell import Doorbell
+
+__all__ = ["RESIGNED", "exit_when_resigned", "exit_with"]
 
 RESIGNED = 1
 """The service has given up for good."""
@@ -26,6 +32,17 @@ def exit_with(status: int) -> None:
     :param status: from 0 to 255; 0 takes an earlier call back.
     """
     _wanted[0] = status
+
+
+def exit_when_resigned(reactor: Any, bell: Doorbell) -> None:
+    """Stop the reactor when a doorbell gives up for good, and exit with :data:`RESIGNED`."""
+
+    def resigned() -> None:
+        exit_with(RESIGNED)
+        with suppress(ReactorNotRunning):  # it is being stopped already
+            reactor.stop()
+
+    bell.on_resign(resigned)
 
 
 def _leave() -> None:

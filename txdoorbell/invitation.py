@@ -36,7 +36,7 @@ def invite(bell: Doorbell, data: Path, write: Callable[[str], object] = print) -
     channel = min(bell.channels, default="doorbell")
 
     def tell(_: object) -> None:
-        write(f"Listening on {', '.join(sorted(bell.channels))}. From another terminal, ring with:")
+        write(f"Listening on {', '.join(sorted(bell.channels))}. Try this in another terminal:")
         write(f"    {ring_command(channel, data)}")
 
     # A stop before that is nothing to complain of.

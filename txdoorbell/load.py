@@ -89,6 +89,8 @@ def load_object(spec: str) -> object:
     :raises LoadError: when it can't be imported.
     """
     module, colon, name = spec.partition(":")
+    if module.endswith(".py"):
+        raise LoadError(f"{spec}: {module} is a file; name its module, without .py or folders")
     if not (colon and _is_dotted(module) and _is_dotted(name)):
         raise LoadError(f"{spec!r}: it must be MODULE:NAME, such as shop.jobs:process")
     found: object = _load_module(spec, module)

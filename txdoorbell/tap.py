@@ -7,22 +7,20 @@ whole help on stdout before it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from twisted.application.service import IService
-from twisted.internet.error import ReactorNotRunning
 from twisted.python import usage
 
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.driver import DriverMissing
 from txdoorbell.dsn import check_dsn
 from txdoorbell.embedded import EmbeddedService, EmbeddedUnavailable, PostgresServer
-from txdoorbell.exitstatus import RESIGNED, exit_with
+from txdoorbell.exitstatus import exit_when_resigned
 from txdoorbell.housing import Housing
 from txdoorbell.invitation import invite
 from txdoorbell.load import LoadError, add_processor, import_from_here, load_processor
@@ -138,13 +136,24 @@ class Options(usage.Options):
         try:
             check_dsn(self["dsn"] or "")
             if self["embedded"] is not None:
-                PostgresServer(self["embedded"]).check()
+                _check_folder(self["embedded"])
         except (ValueError, DriverMissing, EmbeddedUnavailable) as error:
             raise usage.UsageError(str(error).replace("DSN:", "--dsn:")) from None
 
     def getUsage(self, width: int | None = None) -> str:
         """Return the help, with examples at its end."""
         return super().getUsage(width) + _EXAMPLES
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        server = PostgresServer(folder)
+        server.check()
+        above = next(path for path in (server.data, *server.data.parents) if path.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK)):
+            raise EmbeddedUnavailable(f"{server.data}: nothing can be written to {above}")
+    except OSError as error:
+        raise EmbeddedUnavailable(f"{folder}: {error.strerror}") from None
 
 
 def makeService(options: Options) -> IService:
@@ -168,11 +177,5 @@ def _make_doorbell(reactor: Any, dsn: str, options: Options) -> Doorbell:
     if not options["processor"]:
         sample = Sample()
         bell.add(sample, name="sample", hint=sample.hint)
-    bell.on_resign(partial(_resign, reactor))
+    exit_when_resigned(reactor, bell)
     return bell
-
-
-def _resign(reactor: Any) -> None:
-    exit_with(RESIGNED)
-    with suppress(ReactorNotRunning):
-        reactor.stop()

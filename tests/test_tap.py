@@ -1,0 +1,279 @@
+"""``twistd doorbell``: its options, what is wrong with them, and the service they make."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import parse_dsn
+from twisted.application.service import MultiService
+from twisted.python.usage import Options as TwistdOptions
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.commands import CommandTestCase, environment
+from tests.servers import execute, shared_server
+from txdoorbell import tap
+from txdoorbell.doorbell import Doorbell
+from txdoorbell.housing import Housing
+from txdoorbell.sample import Sample
+
+
+def process() -> None:
+    """Do nothing, as a processing function."""
+
+
+def other() -> None:
+    """Do nothing, as another one."""
+
+
+class OptionsTests(SynchronousTestCase):
+    """What can be given, and what is refused."""
+
+    def setUp(self) -> None:
+        """Let changes of Python's path end with each test."""
+        self.patch(sys, "path", list(sys.path))
+
+    def parse(self, *arguments: str) -> tap.Options:
+        """Parse options, of which one says where to connect."""
+        options = tap.Options()
+        options.parseOptions(["--dsn", "dbname=app", *arguments])
+        return options
+
+    def refused(self, *arguments: str) -> str:
+        """Return what is said of options that are refused."""
+        error = self.assertRaises(UsageError, tap.Options().parseOptions, arguments)
+        self.assertNotIn("\n", str(error))
+        return str(error)
+
+    def test_defaults(self) -> None:
+        """One channel, a minute between two casts of the safety net, no function."""
+        options = self.parse()
+        self.assertEqual(options["channel"], ["doorbell"])
+        self.assertEqual(options["interval"], 60.0)
+        self.assertEqual(options["processor"], [])
+        self.assertIsNone(options["embedded"])
+
+    def test_first_try(self) -> None:
+        """No option at all is the first try."""
+        options = tap.Options()
+        options.parseOptions([])
+        self.assertEqual(options["embedded"], Path("doorbell-data"))
+
+    def test_environment(self) -> None:
+        """One option without --dsn is no first try: libpq's environment says where."""
+        options = tap.Options()
+        options.parseOptions(["--channel", "jobs"])
+        self.assertIsNone(options["embedded"])
+        self.assertIsNone(options["dsn"])
+
+    def test_dsn(self) -> None:
+        """The DSN is taken as it is."""
+        self.assertEqual(self.parse()["dsn"], "dbname=app")
+
+    def test_channels(self) -> None:
+        """Each --channel is one more."""
+        options = self.parse("--channel", "jobs", "--channel", "Mail")
+        self.assertEqual(options["channel"], ["jobs", "Mail"])
+
+    def test_channel_refused(self) -> None:
+        """A channel that PostgreSQL would not take whole is refused, with the limit."""
+        self.assertIn("--channel: channel '' is empty", self.refused("--channel", ""))
+        self.assertIn(
+            "64 bytes of UTF-8, over the limit of 63", self.refused("--channel=" + 64 * "x")
+        )
+        self.assertIn("can't be encoded", self.refused("--channel", "\udcff"))
+
+    def test_processors(self) -> None:
+        """Each --processor is one more."""
+        options = self.parse(f"--processor={__name__}:process", "--processor", f"{__name__}:other")
+        self.assertEqual(options["processor"], [process, other])
+
+    def test_processor_refused(self) -> None:
+        """A function that can't be imported is refused; see test_load for each reason."""
+        self.assertIn("no module surely_missing", self.refused("--processor=surely_missing:run"))
+        self.assertIn("has no proces;", self.refused(f"--processor={__name__}:proces"))
+        self.assertIn("can't be called", self.refused("--processor=os:sep"))
+
+    def test_interval(self) -> None:
+        """The interval is a number of seconds, 0 for never."""
+        self.assertEqual(self.parse("--interval", "7.5")["interval"], 7.5)
+        self.assertEqual(self.parse("--interval=0")["interval"], 0.0)
+
+    def test_interval_refused(self) -> None:
+        """Anything else is refused."""
+        for text in ("-1", "soon", "inf", "nan", ""):
+            self.assertIn(f"--interval: {text!r}", self.refused("--interval", text))
+
+    def test_embedded(self) -> None:
+        """The directory of the private PostgreSQL is a path."""
+        options = tap.Options()
+        options.parseOptions(["--embedded", "data"])
+        self.assertEqual(options["embedded"], Path("data"))
+
+    def test_embedded_refused(self) -> None:
+        """A directory that holds other things is refused, and so is one that can't be read."""
+        self.assertIn("not empty", self.refused("--embedded", str(Path(__file__).parent)))
+        self.assertIn(": File name too long", self.refused("--embedded", 300 * "x"))
+        self.assertIn("exclude each other", self.refused("--embedded=x", "--dsn=dbname=app"))
+
+    def test_dsn_refused(self) -> None:
+        """A malformed DSN is refused, without the password in it."""
+        self.assertIn('missing "=" after "nonsense"', self.refused("--dsn", "nonsense"))
+        for dsn in ("postgresql://me:geheim@host:x/db", "password=geheim nonsense", "x='geheim"):
+            text = self.refused("--dsn", dsn)
+            self.assertIn("--dsn: ", text)
+            self.assertNotIn("geheim", text)
+
+    def test_unquoted_dsn(self) -> None:
+        """A DSN without quotes around it is recognised, and what may be a password isn't shown."""
+        text = self.refused("--dsn", "host=db", "password=ge", "heim")
+        self.assertIn("password=... ... (a value with spaces needs quotes around it)", text)
+
+    def test_unknown(self) -> None:
+        """An option that there isn't is named, but not its value."""
+        self.assertIn("--nonsense", self.refused("--nonsense=geheim"))
+        self.assertNotIn("geheim", self.refused("--nonsense=geheim"))
+
+    def test_as_a_part_of_twistd(self) -> None:
+        """Given to twistd, they end it with the one line, in place of printing all its help."""
+        options = tap.Options()
+        options.parent = TwistdOptions()
+        error = self.assertRaises(SystemExit, options.parseOptions, ["--interval=x"])
+        self.assertTrue(str(error).startswith("twistd doorbell: --interval: 'x'"), error)
+
+    def test_help(self) -> None:
+        """The help has every option, and examples."""
+        text = str(tap.Options())
+        for option in ("--dsn", "--channel", "--processor", "--interval", "--embedded"):
+            self.assertIn(f"{option}=", text)
+        self.assertIn("Examples:\n  twistd -n doorbell\n", text)
+
+
+class ServiceTests(SynchronousTestCase):
+    """What is made of the options."""
+
+    def make(self, *arguments: str) -> MultiService:
+        """Make the service, and don't start it."""
+        options = tap.Options()
+        options.parseOptions(arguments)
+        made = tap.makeService(options)
+        assert isinstance(made, MultiService)
+        return made
+
+    def make_doorbell(self, *arguments: str) -> Doorbell:
+        """Make a service on a PostgreSQL that is somewhere else."""
+        made = self.make("--dsn=host=db.example.org password=geheim", *arguments)
+        assert isinstance(made, Doorbell)
+        return made
+
+    def test_doorbell(self) -> None:
+        """The doorbell has the options' values."""
+        bell = self.make_doorbell(
+            "--channel=jobs", "--interval=7", f"--processor={__name__}:process"
+        )
+        self.assertEqual(bell.channels, {"jobs"})
+        self.assertEqual(bell.interval, 7.0)
+        self.assertEqual(bell.loop.get_processors(), [process])
+        self.assertIn("db.example.org", repr(bell.listener))
+
+    def test_no_processor(self) -> None:
+        """Without a function the sample runs, which prints what rings."""
+        (only,) = self.make_doorbell().loop.get_processors()
+        self.assertIsInstance(only, Sample)
+
+    def test_embedded(self) -> None:
+        """A private PostgreSQL is started before the doorbell, which listens there."""
+        housing = self.make("--embedded=data")
+        self.assertIsInstance(housing, Housing)
+        (bell,) = housing
+        self.assertIn(str(Path("data").absolute()), repr(bell.listener))
+
+
+class TwistdTests(CommandTestCase):
+    """Bad input, as its user sees it: one line on stderr, and a status that isn't 0."""
+
+    async def test_unknown_option(self) -> None:
+        """An unknown option."""
+        await self.refused(self.twistd("-n", "doorbell", "--nonsense"), 1, "--nonsense")
+
+    async def test_channel(self) -> None:
+        """A channel that is too long."""
+        command = self.twistd("-n", "doorbell", "--channel", "x" * 64)
+        await self.refused(command, 1, "64 bytes")
+
+    async def test_processor(self) -> None:
+        """A function whose module imports one that is missing."""
+        (self.directory / "jobs.py").write_text("import surely_not_installed\n")
+        command = self.twistd("-n", "doorbell", "--processor", "jobs:process")
+        await self.refused(command, 1, "No module named 'surely_not_installed'")
+
+    async def test_dsn(self) -> None:
+        """A malformed DSN."""
+        command = self.twistd("-n", "doorbell", "--dsn", "postgresql://me:geheim@db:port/app")
+        await self.refused(command, 1, "--dsn: ")
+        self.assertNotIn("geheim", command.err)
+
+    async def test_driver_missing(self) -> None:
+        """Without psycopg2: the extras that bring it."""
+        (self.directory / "psycopg2.py").write_text(
+            "raise ModuleNotFoundError(\"No module named 'psycopg2'\", name='psycopg2')\n"
+        )
+        path = os.pathsep.join([str(self.directory.absolute()), environment()["PYTHONPATH"]])
+        command = self.twistd("-n", "doorbell", environ={**environment(), "PYTHONPATH": path})
+        await self.refused(command, 1, "pip install 'txdoorbell[binary]'")
+
+    async def test_refused_connection(self) -> None:
+        """A server that isn't there is no bad input: one line, and on it goes."""
+        dsn = "host=127.0.0.1 port=1 user=me password=geheim"
+        command = self.twistd("-n", "doorbell", "--dsn", dsn)
+        await command.prints("is waiting: ")
+        command.signal("TERM")
+        await command.ends()
+        self.assertEqual(command.out.count("is waiting: "), 1)
+        self.assertNotIn("geheim", command.out + command.err)
+
+    async def test_environment(self) -> None:
+        """The environment that libpq knows says where, and the password in it is not shown."""
+        server = parse_dsn(shared_server().dsn)
+        place: Any = {"PGHOST": server["host"], "PGPORT": server["port"], "PGUSER": server["user"]}
+        place |= {"PGDATABASE": server["dbname"], "PGPASSWORD": "geheim"}
+        command = self.twistd(
+            *("-n", "doorbell", "--channel", "jobs"), environ={**environment(), **place}
+        )
+        await command.prints("is listening")
+        execute(shared_server().dsn, "notify jobs, 'seven'")
+        await command.prints("'jobs' rang: payload 'seven', sent by pid ")
+        command.signal("INT")
+        await command.ends()
+        self.assertNotIn("geheim", command.out + command.err)
+
+
+class ResignTests(CommandTestCase):
+    """A service that gives up for good."""
+
+    async def test_status(self) -> None:
+        """The process ends, with a status by which a supervisor knows."""
+        (self.directory / "app.tac").write_text(
+            "from twisted.application.service import Application\n"
+            "from twisted.internet import reactor\n"
+            "from txdoorbell import Doorbell\n"
+            "from txdoorbell.exitstatus import exit_when_resigned\n"
+            "application = Application('app')\n"
+            "bell = Doorbell(reactor, 'host=127.0.0.1 port=1', give_up_after=0.1)\n"
+            "bell.setServiceParent(application)\n"
+            "exit_when_resigned(reactor, bell)\n"
+        )
+        command = self.twistd("-ny", "app.tac")
+        self.assertEqual(await command.ends(), 1, command.out)
+        self.assertIn("resigns", command.out)
+        self.assertFalse((self.directory / "twistd.pid").exists())
+
+    async def test_flushed(self) -> None:
+        """What was printed before is not lost."""
+        script = "from txdoorbell.exitstatus import exit_with; print('last words'); exit_with(7)"
+        command = self.shell(f'{sys.executable} -c "{script}"')
+        self.assertEqual(await command.ends(), 7)
+        self.assertEqual(command.out, "last words\n")
