@@ -48,7 +48,7 @@ class DeafTests(FaultTestCase):
         proxy = Proxy(self, lambda n: address(self.dsn if n % 2 else self.other))
         options = {"probe_timeout": 0.1, "backoff": lambda failures: 0.05 * failures}
         listener, audience = self.started(through(self.dsn, proxy.port), **options)
-        await wait_for("the deafness", lambda: listener.state is State.DEAF)
+        await wait_for("the deafness", lambda: State.DEAF in audience.states)
         told = len(audience.states)
         await wait_for("four sessions", lambda: len(audience.listens) == 4)
         self.assertLess(proxy.accepted, 10)
