@@ -9,7 +9,7 @@ made := $(VENV)/made-$(version)
 # Given to trial: a module, a test case, "-j2", "--reactor=select", ...
 TESTS ?= tests
 
-.PHONY: demo test lint docs clean
+.PHONY: demo test lint docs bench clean
 
 demo: $(made)-demo
 	$(BIN)/twistd -n doorbell
@@ -29,19 +29,24 @@ lint: $(made)-test
 docs: $(made)-docs
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
 
+# About half an hour, on a machine that does nothing else. A part of it:  BENCH="wake storm --quick" make bench
+bench: $(made)-bench
+	$(BIN)/python -m benchmarks --results benchmarks/results $(BENCH)
+
 clean:
 	rm -rf $(VENV) _trial_temp* build dist docs/_build *.egg-info .hypothesis .mypy_cache .ruff_cache
 	rm -f twisted/plugins/dropin.cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp per Python version and purpose: a second call is quick, a change of packaging or of PYTHON is seen.
-$(made)-demo $(made)-test $(made)-docs: $(made)-%: $(made) setup.cfg pyproject.toml
+$(made)-demo $(made)-test $(made)-docs $(made)-bench: $(made)-%: $(made) setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[$(extras)]'
 	@touch $@
 
 $(made)-demo: extras = binary,embedded,status
 $(made)-test: extras = binary,embedded,status,asynqueue,test
 $(made)-docs: extras = binary,docs
+$(made)-bench: extras = binary,embedded,peers,bench
 
 $(made):
 	@test -n "$(version)" || { echo "$(PYTHON) is no Python 3.11 or later: PYTHON=/path/to/python3.12 make ..." >&2; exit 1; }

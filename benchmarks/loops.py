@@ -1,0 +1,224 @@
+"""
+One loop's process: ``python -m benchmarks.loops CASE FUNCTIONS CALLS``.
+
+It says how many microseconds of CPU a call took, on a real reactor unless it says ``clock``, and
+without a database. The cases ``plain`` do the same without a loop: what no loop can go below.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python import log
+
+from benchmarks.processes import say
+from txdoorbell import WORK_REMAINING, Loop
+
+GAP = 0.002
+"""Seconds between two wake-ups: more than the millisecond that epoll counts in."""
+
+FAR = 86_400.0
+"""Seconds until those who sleep on are woken."""
+
+_react: Any = reactor
+
+
+class Meter:
+    """
+    Ends the process when so many runs have been made.
+
+    :param again: called before each further run.
+    :param calls: those of all runs together.
+    """
+
+    def __init__(self, runs: int, calls: int, again: Callable[[], object]) -> None:
+        self._left = runs
+        self._calls = calls
+        self._again = again
+        self._cpu = self._wall = 0.0
+
+    def start(self) -> None:
+        """Begin to count the time."""
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def ran(self) -> bool:
+        """Note that a run has been made, and say whether it was the last."""
+        if self._left == 0:
+            return True
+        self._left -= 1
+        if self._left:
+            self._again()
+            return False
+        cpu, wall = time.process_time() - self._cpu, time.monotonic() - self._wall
+        say(cpu=cpu / self._calls * 1e6, wall=wall / self._calls * 1e6, calls=self._calls)
+        _react.callLater(0, _react.stop)
+        return True
+
+
+def main(case: str, functions: str, calls: str) -> None:
+    """Set a loop going."""
+    log.startLogging(sys.stderr, setStdout=False)
+    _CASES[case](int(functions), int(calls))
+    _react.run(installSignalHandlers=False)
+
+
+def _rung(make: Callable[[], Callable[[], object]], count: int, calls: int) -> None:
+    """Run functions of which the last one rings the loop again."""
+    loop, runs = Loop(reactor), max(1, calls // count)
+    meter = Meter(runs, runs * count, loop.trigger)
+    for _ in range(count - 1):
+        loop.add(make())
+    last = make()
+
+    def last_of_all() -> object:
+        meter.ran()
+        return last()
+
+    loop.add(last_of_all)
+    _start(loop, meter)
+
+
+def _start(loop: Loop, meter: Meter) -> None:
+    meter.start()
+    _react.callWhenRunning(loop.startService)
+
+
+def _empty() -> Callable[[], object]:
+    def function() -> None:
+        pass
+
+    return function
+
+
+def _deferring() -> Callable[[], object]:
+    later = _react.callLater
+
+    def function() -> Deferred[None]:
+        deferred: Deferred[None] = Deferred()
+        later(0, deferred.callback, None)
+        return deferred
+
+    return function
+
+
+def _remaining(count: int, calls: int) -> None:
+    """Run functions that all want to be run again."""
+    loop, runs = Loop(reactor), max(1, calls // count)
+    meter = Meter(runs, runs * count, lambda: None)
+
+    def make() -> Callable[[], object]:
+        return lambda: WORK_REMAINING
+
+    for _ in range(count - 1):
+        loop.add(make())
+    loop.add(lambda: None if meter.ran() else WORK_REMAINING)
+    _start(loop, meter)
+
+
+def _plain(count: int, calls: int) -> None:
+    functions = [_empty() for _ in range(count)]
+    runs = max(1, calls // count)
+    meter = Meter(runs, runs * count, lambda: None)
+
+    def run() -> None:
+        meter.start()
+        for _ in range(runs):
+            for function in functions:
+                function()
+            meter.ran()
+
+    _react.callWhenRunning(run)
+
+
+def _plain_deferred(count: int, calls: int) -> None:
+    function = _deferring()
+    meter = Meter(calls, calls, lambda: None)
+
+    def call(_: object) -> None:
+        if not meter.ran():
+            deferred: Any = function()
+            deferred.addCallback(call)
+
+    meter.start()
+    _react.callWhenRunning(call, None)
+
+
+def _wakeups(count: int, calls: int, gap: float = GAP) -> None:
+    """Wake some of many sleepers, each at its own time; each of them goes to sleep again."""
+    first = time.time() + 2.0 + count * 30e-6
+    loop, meter = _sleeping(reactor, count, min(calls, count), first, gap)
+    _react.callLater(max(0.0, first - 0.5 - time.time()), meter.start)
+    _react.callWhenRunning(loop.startService)
+
+
+def _sleeping(clock: Any, count: int, calls: int, first: float, gap: float) -> tuple[Loop, Meter]:
+    loop = Loop(clock, minimum_delay=0)
+    meter = Meter(calls, calls, lambda: None)
+
+    def sleeper(number: int) -> Callable[[], float]:
+        wake = first + number * gap if number < calls else first + FAR + number
+        times = iter((wake,))
+
+        def function() -> float:
+            due = next(times, 0.0)
+            if not due:
+                meter.ran()
+            return due or first + 2 * FAR - number
+
+        return function
+
+    for number in range(count):
+        loop.add(sleeper(number))
+    return loop, meter
+
+
+def _wakeups_on_a_clock(count: int, calls: int) -> None:
+    """Do the same, one at a time, without the system's part: time is a number here."""
+    clock, calls = Clock(), min(calls, count)
+    clock.advance(time.time())
+    first = clock.seconds() + 10.0
+    loop, meter = _sleeping(clock, count, calls, first, 1.0)
+    loop.startService()
+    while not loop.is_quiet():
+        clock.advance(0)
+    clock.advance(9.5)
+    _react.callWhenRunning(_advance, clock, meter, calls)
+
+
+def _advance(clock: Clock, meter: Meter, times: int) -> None:
+    meter.start()
+    for _ in range(times):
+        clock.advance(1.0)
+
+
+def _plain_timers(count: int, calls: int) -> None:
+    meter = Meter(calls, calls, lambda: None)
+
+    def fired() -> None:
+        if not meter.ran():
+            _react.callLater(GAP, fired)
+
+    _react.callWhenRunning(_react.callLater, GAP, fired)
+    meter.start()
+
+
+_CASES: dict[str, Callable[[int, int], None]] = {
+    "plain": _plain,
+    "plain-deferred": _plain_deferred,
+    "empty": lambda count, calls: _rung(_empty, count, calls),
+    "deferred": lambda count, calls: _rung(_deferring, count, calls),
+    "remaining": _remaining,
+    "wakeups": _wakeups,
+    "plain-timers": _plain_timers,
+    "wakeups-clock": _wakeups_on_a_clock,
+    "wakeups-together": lambda count, calls: _wakeups(count, calls, 0.0),
+}
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
