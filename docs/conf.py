@@ -1,10 +1,16 @@
 """How Sphinx builds these pages: ``make docs``, strictly (``-n -W``)."""
 
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+from twisted.internet import interfaces
+from zope.interface.interface import InterfaceClass
+
+_checkout = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(_checkout))
 _setup = ConfigParser()
-_setup.read(Path(__file__).resolve().parent.parent / "setup.cfg")
+_setup.read(_checkout / "setup.cfg")
 
 project = "txdoorbell"
 author = "The txdoorbell maintainers"
@@ -17,7 +23,13 @@ html_theme = "alabaster"
 html_title = f"txdoorbell {release}"
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+# An interface shows itself as <InterfaceClass ...>; these are shown by their names.
+autodoc_type_aliases = {
+    name: f"{interfaces.__name__}.{name}"
+    for name, value in vars(interfaces).items()
+    if isinstance(value, InterfaceClass)
+}
 add_module_names = False
 highlight_language = "python3"
 

@@ -80,6 +80,13 @@ class LifeTests(SynchronousTestCase):
         self.assertIsNone(server.pid)
         self.assertRaises(psycopg2.OperationalError, execute, server.dsn, "select 1")
 
+    def test_frozen(self) -> None:
+        """A frozen server is stopped no later than another one."""
+        server = private_server(self)
+        os.kill(server.pid or 0, signal.SIGSTOP)
+        server.stop(timeout=60)
+        self.assertFalse((server.data / "postmaster.pid").exists())
+
     def test_kill(self) -> None:
         """After a crash it starts again, on the stale pid file and with the data."""
         server = private_server(self)

@@ -65,6 +65,19 @@ class RefusedTests(SynchronousTestCase):
         self.assertIn(f"made by PostgreSQL 9, and this is {version}", self.refused(data))
         self.assertEqual(state(data), before)
 
+    def test_another_users(self) -> None:
+        """Where root's first try has been, somebody else's gets one line, not a traceback."""
+        data = open_folder(self) / "doorbell-data"
+        data.mkdir(mode=0o700)
+        server = PostgresServer(data)
+        os.seteuid(Account.of("nobody").uid)
+        self.addCleanup(os.seteuid, 0)
+        for attempt in (server.check, server.start, lambda: running_dsn(data)):
+            with self.assertRaisesRegex(EmbeddedUnavailable, f"{data}: Permission denied"):
+                attempt()
+
+    test_another_users.skip = NOT_ROOT  # type: ignore[attr-defined]
+
     def test_roots_cluster(self) -> None:
         """A cluster that belongs to root is refused, as PostgreSQL itself would."""
         data = Path(self.mktemp())

@@ -50,6 +50,7 @@ class DataFolder:
         :returns: None for the user we are. For root: the owner of the cluster,
             or ``nobody`` where there is none yet.
         :raises EmbeddedUnavailable: the cluster is another user's.
+        :raises OSError: the folder is not ours to look into.
         """
         owner = None if self.is_new else self.path.stat().st_uid
         if os.geteuid() == 0:
@@ -66,20 +67,18 @@ class DataFolder:
         :param version: the major version of the programs.
         :raises EmbeddedUnavailable: it holds something else, or a cluster of
             another version.
+        :raises OSError: it is no folder, or not ours to read.
         """
-        try:
-            if not self.is_new:
-                made_by = (self.path / "PG_VERSION").read_text(errors="replace").strip()
-                if made_by != version:
-                    raise EmbeddedUnavailable(
-                        f"{self.path} was made by PostgreSQL {made_by}, and this is {version}"
-                    )
-            elif self.path.exists() and any(self.path.iterdir()):
+        if not self.is_new:
+            made_by = (self.path / "PG_VERSION").read_text(errors="replace").strip()
+            if made_by != version:
                 raise EmbeddedUnavailable(
-                    f"{self.path} is not empty and holds no PostgreSQL cluster; left as it is"
+                    f"{self.path} was made by PostgreSQL {made_by}, and this is {version}"
                 )
-        except OSError as error:
-            raise EmbeddedUnavailable(f"{self.path}: {error.strerror}") from None
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise EmbeddedUnavailable(
+                f"{self.path} is not empty and holds no PostgreSQL cluster; left as it is"
+            )
 
     def claim(self) -> None:
         """Take the folder for this process, until :meth:`release` or our death.

@@ -138,6 +138,7 @@ class PostgresServer:
             if self._process is None:
                 break
             self._process.send_signal(number)
+            self._process.send_signal(signal.SIGCONT)  # a frozen one would not take notice
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(patience)
                 break
@@ -158,9 +159,12 @@ class PostgresServer:
             os.close(lifeline)
 
     def _prepare(self) -> tuple[Path, Account | None]:
-        account = self._folder.account()
-        binaries, version = runnable(self._binaries or find_binaries(), account)
-        self._folder.check(version)
+        try:
+            account = self._folder.account()
+            binaries, version = runnable(self._binaries or find_binaries(), account)
+            self._folder.check(version)
+        except OSError as error:
+            raise EmbeddedUnavailable(f"{self.data}: {error.strerror}") from None
         return binaries, account
 
     def _see_off(self, deadline: float) -> None:
@@ -184,9 +188,8 @@ class PostgresServer:
             failure = f"{self.data}: PostgreSQL did not start: {last_words(log)}"
             if b"Address already in use" in log and self._may_change_port:
                 self._port = free_port()
-            elif (
-                b"is still in use" not in log
-            ):  # shared memory, until a killed server's last child ends
+            elif b"is still in use" not in log:
+                # What is: the shared memory of a killed server, until its last child has ended.
                 raise EmbeddedUnavailable(failure)
             _wait(deadline, failure)
 
