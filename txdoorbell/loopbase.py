@@ -23,6 +23,8 @@ from txdoorbell.processor import check_seconds
 from txdoorbell.runner import Runner, State
 from txdoorbell.waiters import Waiters, after
 
+_DEAF = (State.STOPPING, State.STOPPED)
+
 
 class LoopBase(Parent):
     """
@@ -123,12 +125,13 @@ class LoopBase(Parent):
 
     @property
     def _listens(self) -> bool:
-        return self._runner.state not in (State.STOPPING, State.STOPPED)
+        return self._runner.state not in _DEAF
 
     def _accepts(self, what: str) -> bool:
-        if not self._listens:
-            self.log.info("{loop} has stopped: {what} is ignored", loop=self.name, what=what)
-        return self._listens
+        if self._listens:
+            return True
+        self.log.info("{loop} has stopped: {what} is ignored", loop=self.name, what=what)
+        return False
 
     @property
     def rung(self) -> int:
