@@ -5,6 +5,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.session import Session
 
 __all__ = ["Heartbeat"]
@@ -32,6 +33,7 @@ class Heartbeat:
         hold: Callable[[], bool],
     ) -> None:
         self._reactor = reactor
+        self._now = monotonic_of(reactor)
         self._session = session
         self._interval = interval
         self._timeout = timeout
@@ -54,10 +56,10 @@ class Heartbeat:
 
     def _tick(self) -> None:
         self._next = None
-        silence = self._reactor.seconds() - self._session.last_read
+        silence = self._now() - self._session.last_read
         if self._hold():
             self._wait(self._interval / 10)
-        elif 0 <= silence < self._interval:
+        elif silence < self._interval:
             self._wait(self._interval - silence)
         else:
             answer = self._session.query("select 1", within=self._timeout)

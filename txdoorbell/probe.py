@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from txdoorbell.announcer import Announcer
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.connector import Connector, Timing
 from txdoorbell.notification import Hearable
 from txdoorbell.session import Session, one_line
@@ -85,6 +86,7 @@ class Prober:
         self.latency: float | None = None
         self.queue_usage: float | None = None
         self._reactor = reactor
+        self._now = monotonic_of(reactor)
         self._connector = connector
         self._timing = timing
         self._retry = retry
@@ -136,13 +138,13 @@ class Prober:
         probe = self._probe
         if probe is None or notification.payload != probe.token or probe.latency is not None:
             return
-        probe.latency = self._reactor.seconds() - probe.rung_at
+        probe.latency = self._now() - probe.rung_at
         if probe.deadline is not None:
             self._heard(probe.latency)
 
     async def _send(self, probe: _Probe) -> float:
         await self._connector.connect(probe.session)
-        probe.rung_at = self._reactor.seconds()
+        probe.rung_at = self._now()
         ring = self.channel, probe.token
         [(_, usage)] = await probe.session.query(_RING, ring, within=self._timing.query_timeout)
         return float(usage)

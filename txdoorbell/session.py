@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.driver import DriverMissing
 from txdoorbell.inbox import Inbox
 
@@ -59,6 +60,7 @@ class Session(Connection):  # type: ignore[misc]
     :param lost: called once, with one line of text, when the session ends in any other way than by
         :meth:`close`: the error, and the server's last notice where that says more.
     :param conceal: takes secrets out of that text.
+    :ivar last_read: when something was last read, on the reactor's monotonic clock.
     """
 
     def __init__(
@@ -70,7 +72,8 @@ class Session(Connection):  # type: ignore[misc]
         super().__init__(reactor)
         self.inbox = Inbox()
         self.reason = ""
-        self.last_read: float = reactor.seconds()
+        self._now = monotonic_of(reactor)
+        self.last_read = self._now()
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
@@ -123,7 +126,7 @@ class Session(Connection):  # type: ignore[misc]
         if self._phase is Phase.ENDED:
             raise SessionEnded(self.reason)
         self._phase = Phase.OPEN
-        self.last_read = self.reactor.seconds()
+        self.last_read = self._now()
         self.reactor.addReader(self)
 
     def query(
@@ -257,7 +260,7 @@ class Session(Connection):  # type: ignore[misc]
         self.doRead()
 
     def _hear(self) -> None:
-        self.last_read = self.reactor.seconds()
+        self.last_read = self._now()
         # libpq closes the descriptor when it reads the end of it.
         self.reactor.removeReader(self)
         try:
