@@ -72,7 +72,9 @@ class Program(ProcessProtocol):
     async def prints(self, text: str, times: int = 1) -> None:
         """Wait until a text has been printed, so many times."""
         await wait_for(
-            f"{text!r} in the output", lambda: self.output.count(text) >= times or self._is_over()
+            f"{text!r} in the output",
+            lambda: self.output.count(text) >= times or self._is_over(),
+            deadline=20,
         )
         self._testcase.assertGreaterEqual(self.output.count(text), times, self.output)
 
@@ -81,8 +83,12 @@ class Program(ProcessProtocol):
 
     async def ends(self) -> int | None:
         """Wait until it has ended by itself, and return its status."""
-        await wait_for("the program to end", self._is_over)
+        await wait_for("the program to end", self._is_over, deadline=20)
         return self.status
+
+    def type(self, text: str) -> None:
+        """Write to its standard input."""
+        self._process.write(text.encode())
 
     def terminate(self) -> None:
         """Ask it to end, as Ctrl-C or a service manager does."""

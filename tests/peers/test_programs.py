@@ -7,13 +7,18 @@ installed, the translation alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.peers import peer
 from tests.peers.programs import Program, ProgramTestCase
 
-WRITE = """
+WRITER = """
+import sys
 from depeche_store import OrderPlaced, store
-for number in {numbers}:
-    store.write(stream=f"order-{{number}}", message=OrderPlaced(number=number))
+print("ready")
+for number in map(int, sys.stdin):
+    store.write(stream=f"order-{number}", message=OrderPlaced(number=number))
+    print("wrote", number)
 """
 
 
@@ -66,31 +71,35 @@ class PgnotifierTests(ProgramTestCase):
 class DepecheTests(ProgramTestCase):
     """``Executor``, and what it becomes; both with a real message store."""
 
-    async def says(self, program: Program, first: int) -> None:
+    async def says(self, start: Callable[[str], Program], name: str, first: int) -> None:
         """Write messages before and after it has begun, and look at what is shipped."""
-        await self.write(first)
+        writer = Program(self, "-c", WRITER)
+        await writer.prints("ready")
+        await self.write(writer, first)
+        program = start(name)
         await program.prints(f"shipped order {first}\n")
-        await self.write(first + 1, first + 2)
+        await self.write(writer, first + 1)
+        await self.write(writer, first + 2)
         await program.prints(f"shipped order {first + 2}\n")
         program.terminate()
         await program.ends()
         shipped = [line.partition("shipped")[2] for line in program.lines if "shipped" in line]
         self.assertEqual(shipped, [f" order {first + n}" for n in range(3)])
 
-    async def write(self, *numbers: int) -> None:
-        """Write orders to the store, from a process of its own."""
-        writer = Program(self, "-c", WRITE.format(numbers=numbers))
-        self.assertEqual(await writer.ends(), 0, writer.output)
+    async def write(self, writer: Program, number: int) -> None:
+        """Write an order to the store, from a process of its own."""
+        writer.type(f"{number}\n")
+        await writer.prints(f"wrote {number}\n")
 
     async def test_before(self) -> None:
         """The program as it was, with the real executor."""
         peer("depeche_db")
-        await self.says(self.program("depeche_before.py"), 10)
+        await self.says(self.program, "depeche_before.py", 10)
 
     async def test_after(self) -> None:
         """Its translation handles every message, and leaves signals to twistd."""
         peer("depeche_db")
-        await self.says(self.twistd("depeche_after.tac"), 20)
+        await self.says(self.twistd, "depeche_after.tac", 20)
 
 
 class AsynqueueTests(ProgramTestCase):
