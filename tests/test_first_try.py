@@ -14,6 +14,7 @@ import psycopg2
 from psycopg2.extensions import connection
 
 from tests.commands import Command, CommandTestCase
+from tests.folders import borrow, give_back
 from tests.waiting import wait_for
 from txdoorbell.embedded import EmbeddedUnavailable, find_binaries, running_dsn
 
@@ -37,6 +38,23 @@ class FirstTryTestCase(CommandTestCase):
 
     skip = NO_POSTGRESQL
 
+    def settle_in(self) -> None:
+        """Begin where somebody has been before: the folder has a cluster already."""
+        folder = borrow()
+        folder.rename(self.data)
+        self.addCleanup(self.move_out, folder)
+
+    async def move_out(self, folder: Path) -> None:
+        """Give the cluster back, once its server has ended."""
+        await wait_for("the server to end", lambda: not (self.data / "postmaster.pid").exists())
+        self.data.rename(folder)
+        give_back(folder)
+
+    @property
+    def data(self) -> Path:
+        """The folder of the private PostgreSQL."""
+        return self.directory / "doorbell-data"
+
     async def first_try(self, *arguments: str) -> Command:
         """Give the first command, or one like it, and wait for its invitation."""
         started = self.twistd("-n", "doorbell", *arguments)
@@ -51,11 +69,11 @@ class FirstTryTestCase(CommandTestCase):
 
     def server(self) -> int:
         """Return the process of the private PostgreSQL."""
-        return int((self.directory / "doorbell-data" / "postmaster.pid").read_text().split()[0])
+        return int((self.data / "postmaster.pid").read_text().split()[0])
 
     def connect(self) -> connection:
         """Connect to the private PostgreSQL, as any other program would."""
-        connected = psycopg2.connect(running_dsn(self.directory / "doorbell-data"))
+        connected = psycopg2.connect(running_dsn(self.data))
         self.addCleanup(connected.close)
         connected.autocommit = True
         return connected
@@ -75,6 +93,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_within_100_ms(self) -> None:
         """From the NOTIFY to the printed line it takes less than 100 ms."""
+        self.settle_in()
         doorbell = await self.first_try()
         cursor, took = self.connect().cursor(), []
         for n in range(5):
@@ -86,6 +105,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_interrupt(self) -> None:
         """Ctrl-C ends it at once, and PostgreSQL with it."""
+        self.settle_in()
         doorbell = await self.first_try()
         server = self.server()
         doorbell.signal("INT")
@@ -93,7 +113,7 @@ class FirstTryTests(FirstTryTestCase):
         self.assertTrue(gone(server))
         self.assertNotIn("Traceback", doorbell.out)
         with self.assertRaises(EmbeddedUnavailable):
-            running_dsn(self.directory / "doorbell-data")
+            running_dsn(self.data)
 
     async def test_again(self) -> None:
         """What is in its database is still there when it is started again."""
@@ -106,6 +126,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_killed(self) -> None:
         """After a ``kill -9`` no PostgreSQL is left behind, and it starts again."""
+        self.settle_in()
         first = await self.first_try()
         server = self.server()
         first.signal("KILL")
@@ -115,6 +136,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_ring_too_late(self) -> None:
         """Ringing when it has ended says so, in one line."""
+        self.settle_in()
         doorbell = await self.first_try()
         doorbell.signal("INT")
         await doorbell.ends(5)
@@ -123,6 +145,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_second_one(self) -> None:
         """A second one on the same directory is told who has it, and the first one goes on."""
+        self.settle_in()
         doorbell = await self.first_try()
         second = self.twistd("-n", "--pidfile=", "doorbell")
         await self.refused(second, 1, "doorbell-data is in use by another process")
@@ -131,6 +154,7 @@ class FirstTryTests(FirstTryTestCase):
 
     async def test_daemon(self) -> None:
         """``twistd doorbell`` goes to the background, log and all, and ends on SIGTERM."""
+        self.settle_in()
         doorbell = self.twistd("doorbell")
         self.assertEqual(await doorbell.ends(), 0, doorbell.err)
         pid = int((self.directory / "twistd.pid").read_text())
@@ -156,6 +180,7 @@ class OwnFunctionTests(FirstTryTestCase):
 
     async def test_own_function(self) -> None:
         """A function in a file of the current directory runs in place of the sample."""
+        self.settle_in()
         (self.directory / "jobs.py").write_text("def process():\n    print('processing')\n")
         doorbell = await self.first_try(
             "--embedded", "doorbell-data", "--channel", "jobs", "--processor", "jobs:process"
@@ -169,8 +194,8 @@ class OwnFunctionTests(FirstTryTestCase):
 
     async def test_wrong_folder(self) -> None:
         """A folder that holds other things is left alone."""
-        (self.directory / "doorbell-data").mkdir()
-        (self.directory / "doorbell-data" / "thesis.txt").write_text("chapter one")
+        self.data.mkdir()
+        (self.data / "thesis.txt").write_text("chapter one")
         await self.refused(self.twistd("-n", "doorbell"), 1, "doorbell-data is not empty")
         self.assertFalse((self.directory / "twistd.pid").exists())
 
