@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib  # not suppress itself: to trial that name in a module is a setting
 import os
 import signal
 import subprocess
@@ -25,6 +26,17 @@ def is_gone(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
+
+
+def guard_of(pid: int) -> int:
+    """Return the number of the shell that watches over a server."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            is_guard = words[0] == b"/bin/sh" and b"postmaster.pid" in b" ".join(words)
+            if is_guard and words[-2] == str(pid).encode():
+                return int(process.name)
+    raise AssertionError(f"nobody watches over server {pid}")
 
 
 class ServiceTests(TestCase):
@@ -64,14 +76,16 @@ class OrphanTests(SynchronousTestCase):
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert other.stdout is not None
+        pid = int(other.stdout.readline())
+        self.addCleanup(until, "the other process' server to end", lambda: is_gone(pid))
         self.addCleanup(other.communicate)
         self.addCleanup(other.kill)
-        assert other.stdout is not None
-        return other, int(other.stdout.readline())
+        return other, pid
 
     def test_parent_is_killed(self) -> None:
         """Where twistd was killed, its server stops by itself and tidily."""
-        data = Path(self.mktemp())
+        data = private_server(self, start=False).data
         other, pid = self.start_elsewhere(data)
         other.kill()
         until("the orphaned server to end", lambda: is_gone(pid))
@@ -79,7 +93,7 @@ class OrphanTests(SynchronousTestCase):
 
     def test_started_again_at_once(self) -> None:
         """A supervisor may start twistd again in the very moment in which it was killed."""
-        data = Path(self.mktemp())
+        data = private_server(self, start=False).data
         other, pid = self.start_elsewhere(data)
         other.kill()
         other.wait()
@@ -90,12 +104,9 @@ class OrphanTests(SynchronousTestCase):
 
     def test_guard_is_killed_too(self) -> None:
         """A server that nothing has stopped is stopped by the next start in its folder."""
-        data = Path(self.mktemp())
+        data = private_server(self, start=False).data
         other, pid = self.start_elsewhere(data)
-        for process in Path("/proc").glob("[0-9]*"):
-            words = (process / "cmdline").read_bytes().split(b"\0") if process.exists() else []
-            if words[-2:] == [str(pid).encode(), b""]:
-                os.kill(int(process.name), signal.SIGKILL)
+        os.kill(guard_of(pid), signal.SIGKILL)
         other.kill()
         other.wait()
         self.assertFalse(is_gone(pid))
@@ -107,7 +118,7 @@ class OrphanTests(SynchronousTestCase):
 
     def test_in_use(self) -> None:
         """The second of two processes gets one clear line; the first one goes on."""
-        data = Path(self.mktemp())
+        data = private_server(self, start=False).data
         _, pid = self.start_elsewhere(data)
         second = PostgresServer(data)
         for attempt in (second.start, second.check):
