@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.asyncio_turns import EventLoopTestCase, turns
-from txdoorbell.bridge import PortableDeferred, bridged, from_coroutine, from_future
+from txdoorbell.bridge import PortableDeferred, bridged, call, from_coroutine, from_future
 
 _Result = TypeVar("_Result")
 
@@ -133,6 +133,24 @@ class ResultTests(EventLoopTestCase):
             return repr(task)
 
         self.assertIn("wait_for", self.run_in_loop(main()))
+
+
+class CallTests(EventLoopTestCase):
+    """Calling a function that may be anything."""
+
+    def test_any_kind(self) -> None:
+        """A value, a Deferred, a coroutine and an error all come in a Deferred."""
+
+        async def later() -> int:
+            return await asyncio.sleep(0, 3)
+
+        async def main() -> None:
+            called = [call(function) for function in (lambda: 1, lambda: succeed(2), later, _raise)]
+            await turns()
+            self.assertEqual([self.successResultOf(result) for result in called[:3]], [1, 2, 3])
+            self.failureResultOf(called[3], KeyError)
+
+        self.run_in_loop(main())
 
 
 class CancellationTests(EventLoopTestCase):
@@ -426,6 +444,10 @@ class WithoutEventLoopTests(SynchronousTestCase):
         running = from_coroutine(wait_for(deferred))
         deferred.callback(7)
         self.assertEqual(self.successResultOf(running), 7)
+
+
+def _raise() -> None:
+    raise KeyError
 
 
 def _refuse(deferred: Deferred[Any]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -33,6 +33,20 @@ def from_coroutine(coroutine: Coroutine[Any, Any, _Result]) -> Deferred[_Result]
     except RuntimeError:
         return Deferred.fromCoroutine(coroutine)
     return from_future(loop.create_task(bridged(coroutine)))
+
+
+def call(function: Callable[[], object]) -> Deferred[Any]:
+    """
+    Call a function that may be a coroutine function.
+
+    :returns: its result, or its error; that of the Deferred or the coroutine that it returns.
+    """
+
+    def called() -> object:
+        result = function()
+        return from_coroutine(result) if isinstance(result, Coroutine) else result
+
+    return maybeDeferred(called)
 
 
 def bridged(coroutine: Coroutine[Any, Any, _Result]) -> Coroutine[Any, Any, _Result]:

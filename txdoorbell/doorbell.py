@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from txdoorbell.awaiting import logged
+from txdoorbell.bridge import call
 from txdoorbell.ear import Ear
 from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.notification import (
@@ -274,7 +275,7 @@ class Doorbell(MultiService):
 
     def _tell_resignators(self, _: object) -> None:
         for function in self._resignators:
-            maybeDeferred(function).addErrback(logged("a function given to on_resign failed"))
+            call(function).addErrback(logged("a function given to on_resign failed"))
 
     def _told_to_stop(self, notification: Hearable) -> None:
         self.log.info(

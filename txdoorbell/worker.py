@@ -13,12 +13,13 @@ from heapq import heappop, heappush
 from importlib import import_module
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import alsoProvides
 
 from txdoorbell.assignment import Assignment
 from txdoorbell.awaiting import logged
+from txdoorbell.bridge import call
 from txdoorbell.iteration import Iteration
 from txdoorbell.loopbase import LoopBase
 
@@ -136,7 +137,7 @@ class LoopWorker:
         if resignators:
             self.log.info("the worker of {loop} resigns", loop=self._loop.name)
         for resignator in resignators:
-            maybeDeferred(resignator).addErrback(logged("a resignator failed"))
+            call(resignator).addErrback(logged("a resignator failed"))
 
     def _check_qualifications(self, ob: Any) -> None:
         """Do nothing: asynqueue's interface has its own check as a method, so this must be here."""
