@@ -27,12 +27,15 @@ class ProbeTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.connector: Any = FakeConnector(self.clock)
         self.told: list[str] = []
+        self.last_read = -60.0
         self.prober = self.make(TIMING)
 
     def make(self, timing: Timing) -> Prober:
         """Return a prober; stopped, it leaves nothing."""
         announcer = Announcer(self.clock)
-        prober = Prober(self.clock, self.connector, timing, float, self, announcer)
+        prober = Prober(
+            self.clock, self.connector, timing, float, lambda: self.last_read, self, announcer
+        )
         self.addCleanup(self.finish, prober)
         return prober
 
@@ -129,10 +132,36 @@ class ProberTests(ProbeTestCase):
         self.assertTrue(self.prober.awaits_ring)
         self.clock.advance(4.9)
         self.assertEqual(self.told, [])
-        self.clock.advance(0.2)
+        self.clock.advance(0.1)
         self.assertEqual(self.told, ["silent: a ring on its private channel wasn't heard in 5 s"])
         self.assertEqual((self.prober.latency, self.prober.queue_usage), (None, 0.5))
         self.assertFalse(self.prober.awaits_ring)
+
+    def test_busy(self) -> None:
+        """While the session reads what came before, it has twice the time."""
+        for end in (7.0, 60.0):
+            self.prober = self.make(TIMING)
+            self.prober.start()
+            self.send()
+            self.session.answer([("", 0.5)])
+            began = self.clock.seconds()
+            while not self.told and self.clock.seconds() - began < 20:
+                self.clock.advance(0.05)
+                if self.clock.seconds() - began < end:
+                    self.last_read = self.clock.seconds()
+            self.assertTrue(0 <= self.clock.seconds() - began - min(end, 10.0) < 0.3)
+            self.told.clear()
+            self.finish(self.prober)
+
+    def test_blocked(self) -> None:
+        """A reactor that was blocked reads first what has come meanwhile."""
+        self.prober.start()
+        token = self.send()
+        self.session.answer([("", 0.5)])
+        self.clock.advance(30.0)
+        self.assertEqual(self.told, [])
+        self.ring(token)
+        self.assertEqual(self.told, ["heard"])
 
     def test_not_connected(self) -> None:
         """A ring that could not be sent in time is no proof of anything, and is told as that."""

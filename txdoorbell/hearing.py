@@ -80,7 +80,9 @@ class HearingSession:
         self._working = False
         self._pooled = False
         self._session = connector.session(self._lost)
-        self._prober = Prober(reactor, connector, timing, retry, self, announcer)
+        self._prober = Prober(
+            reactor, connector, timing, retry, lambda: self._session.last_read, self, announcer
+        )
         self._heartbeat = Heartbeat(
             reactor,
             self._session,

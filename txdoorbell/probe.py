@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from txdoorbell.announcer import Announcer
 from txdoorbell.clocks import monotonic_of
 from txdoorbell.connector import Connector, Timing
+from txdoorbell.deadline import GRACE, Deadline
 from txdoorbell.notification import Hearable
 from txdoorbell.session import Session, one_line
 
@@ -50,12 +51,13 @@ class _Probe:
     token: str
     session: Session
     rung_at: float = 0.0
+    sent_at: float = 0.0
     latency: float | None = None
-    deadline: IDelayedCall | None = None
+    deadline: Deadline | None = None
 
     def cancel(self) -> None:
         self.session.close()
-        if self.deadline is not None and self.deadline.active():
+        if self.deadline is not None:
             self.deadline.cancel()
 
 
@@ -67,8 +69,11 @@ class Prober:
     sent is repeated sooner.
 
     :param timing: ``probe_interval`` is from the end of one to the start of the next;
-        ``probe_timeout`` is for sending, and again for hearing.
+        ``probe_timeout`` is for sending, and again for hearing, where a session that is busy
+        reading has it twice.
     :param retry: from the number of probes not sent in a row to the seconds until the next.
+    :param last_read: returns when something was read from the listening session, on the reactor's
+        monotonic clock.
     :param report: told what came of each.
     :param announcer: calls those who wait for a probe.
     """
@@ -79,6 +84,7 @@ class Prober:
         connector: Connector,
         timing: Timing,
         retry: Callable[[int], float],
+        last_read: Callable[[], float],
         report: ProbeReport,
         announcer: Announcer,
     ) -> None:
@@ -90,6 +96,7 @@ class Prober:
         self._connector = connector
         self._timing = timing
         self._retry = retry
+        self._last_read = last_read
         self._report = report
         self._announcer = announcer
         self._unsent = 0
@@ -155,7 +162,8 @@ class Prober:
         if probe.latency is not None:
             self._heard(probe.latency)
         else:
-            probe.deadline = self._reactor.callLater(self._timing.probe_timeout, self._not_heard)
+            probe.sent_at = self._now()
+            self._await_ring(probe, self._timing.probe_timeout)
 
     def _failed(self, failure: Failure, probe: _Probe) -> None:
         if probe is not self._probe:
@@ -173,6 +181,18 @@ class Prober:
         self.latency = latency
         self._finish(latency, self._timing.probe_interval)
         self._report.heard()
+
+    def _await_ring(self, probe: _Probe, seconds: float) -> None:
+        probe.deadline = Deadline(self._reactor, seconds, lambda: self._overdue(probe))
+
+    def _overdue(self, probe: _Probe) -> None:
+        """Conclude that it wasn't heard, unless the session still reads what came before it."""
+        now = self._now()
+        reads = now - self._last_read() <= GRACE
+        if reads and now - probe.sent_at < 2 * self._timing.probe_timeout:
+            self._await_ring(probe, GRACE)
+        else:
+            self._not_heard()
 
     def _not_heard(self) -> None:
         reason = f"a ring on its private channel wasn't heard in {self._timing.probe_timeout:g} s"

@@ -10,10 +10,11 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from txdoorbell.clocks import monotonic_of
+from txdoorbell.deadline import Deadline
 from txdoorbell.driver import DriverMissing
 from txdoorbell.inbox import Inbox
 
@@ -77,7 +78,7 @@ class Session(Connection):  # type: ignore[misc]
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
-        self._expected: dict[Deferred[Any], IDelayedCall] = {}
+        self._expected: dict[Deferred[Any], Deadline] = {}
         self._unanswered = 0
         self._settlers: list[Deferred[None]] = []
 
@@ -165,7 +166,7 @@ class Session(Connection):  # type: ignore[misc]
             return fail(SessionEnded(self.reason))
         answer: Deferred[T] = Deferred()
         reason = f"{otherwise} within {within:g} s"
-        self._expected[answer] = self.reactor.callLater(within, self.end, reason)
+        self._expected[answer] = Deadline(self.reactor, within, lambda: self.end(reason))
         awaited.addBoth(self._met, answer)
         return answer
 
@@ -237,8 +238,7 @@ class Session(Connection):  # type: ignore[misc]
             super().close()
         self._settle()
         for answer, deadline in expected.items():
-            if deadline.active():
-                deadline.cancel()
+            deadline.cancel()
             answer.errback(SessionEnded(reason))
 
     def _leave_reactor(self) -> None:

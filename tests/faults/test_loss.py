@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import time
 from collections.abc import Callable
+
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 
 from tests.faults.case import PATIENT, FaultTestCase, address, backends, ring, through
 from tests.proxy import Proxy
@@ -109,6 +114,23 @@ class LossTests(FaultTestCase):
         await wait_for("the loss", lambda: listener.state is not State.LISTENING)
         await self.healthy(listener)
         await self.hears(listener, audience, self.dsn)
+
+    async def test_blocked_reactor(self) -> None:
+        """A function that blocks the reactor beyond every deadline costs no session."""
+        listener, audience = await self.listening(self.dsn, probe_interval=0.001)
+
+        class Blocking(Protocol):
+            def dataReceived(self, data: bytes) -> None:
+                time.sleep(0.7)  # noqa: TID251 - this is the fault
+
+        blocking = self.reactor().listenTCP(0, Factory.forProtocol(Blocking), interface="127.0.0.1")
+        self.addCleanup(blocking.stopListening)
+        with socket.create_connection(("127.0.0.1", blocking.getHost().port)) as client:
+            for _ in range(4):
+                client.send(b"x")
+                await deferLater(self.reactor(), 1.0)
+        await self.hears(listener, audience, self.dsn)
+        self.assertEqual(audience.states, [State.CONNECTING, State.LISTENING])
 
 
 class ServerLossTests(FaultTestCase):
