@@ -15,7 +15,7 @@ demo: $(made)-demo
 	$(BIN)/twistd -n doorbell
 
 # All three are run whatever comes of the others; trial's summary stands last.
-test: $(made)-test
+test: $(made)-test $(made)-pygresql
 	@failed=0; \
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
@@ -44,9 +44,15 @@ $(made)-demo $(made)-test $(made)-docs $(made)-bench: $(made)-%: $(made) setup.c
 	@touch $@
 
 $(made)-demo: extras = binary,embedded,status
-$(made)-test: extras = binary,embedded,status,asynqueue,test
+$(made)-test: extras = binary,embedded,status,peers-wheels,test
 $(made)-docs: extras = binary,docs
 $(made)-bench: extras = binary,embedded,peers,bench
+
+# PyGreSQL has no wheel for Linux: where it can't be compiled the tests beside it are skipped.
+$(made)-pygresql: $(made)-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check PyGreSQL >$(VENV)/pygresql.log 2>&1 \
+	  || echo "PyGreSQL can't be compiled here (see $(VENV)/pygresql.log): the tests beside it are skipped"
+	@touch $@
 
 $(made):
 	@test -n "$(version)" || { echo "$(PYTHON) is no Python 3.11 or later: PYTHON=/path/to/python3.12 make ..." >&2; exit 1; }
