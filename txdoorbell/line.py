@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import log
 from twisted.python.reflect import safe_repr
 
+from txdoorbell.bridge import from_coroutine
 from txdoorbell.notification import Hearable, decode_payload
 
 Subscriber = Callable[[Any, str, Any, int], object]
@@ -138,7 +139,7 @@ class Line:
 
     def _look_after(self, result: object, hearer: Hearer) -> None:
         if isinstance(result, Coroutine):
-            result = Deferred.fromCoroutine(result)
+            result = from_coroutine(result)
         if isinstance(result, Deferred):
             complaint = self._complaint(hearer)
             result.addErrback(lambda failure: log.err(failure, complaint))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from txdoorbell.awaiting import logged
+from txdoorbell.bridge import call
 from txdoorbell.clocks import monotonic_of
 
 
@@ -67,4 +67,4 @@ class Silence:
             self.rearm()
             return
         self.start()
-        maybeDeferred(self._function).addErrback(logged("what silence calls failed"))
+        call(self._function).addErrback(logged("what silence calls failed"))
