@@ -103,15 +103,13 @@ class Dsn:
     def description(self) -> str:
         """The servers, the database and the user: ``host:port/database as user``."""
         settings = self._settings()
-        user = settings.get("user") or pwd.getpwuid(os.geteuid()).pw_name
+        user = settings.get("user") or _system_user()
         database = settings.get("dbname") or user
-        return self.conceal(f"{','.join(map(str, self.endpoints()))}/{database} as {user}")
+        return _blotted(f"{','.join(map(str, self.endpoints()))}/{database} as {user}")
 
     def conceal(self, text: str) -> str:
         """Take out of a text what looks like a password, and this DSN's own."""
-        text = re.sub(r"://\S*@", f"://{_HIDDEN}@", text)
-        text = re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", rf"\1{_HIDDEN}", text)
-        settings = self._settings()
+        text, settings = _blotted(text), self._settings()
         for secret in (settings.get("password"), settings.get("sslpassword")):
             # One that is also the user's name, say, is no secret to keep by blotting that out.
             if secret and secret not in map(settings.get, ("user", "dbname", "host", "port")):
@@ -136,6 +134,19 @@ def check_dsn(dsn: str) -> None:
     :raises DriverMissing: when there is nothing to parse it with.
     """
     Dsn(dsn)
+
+
+def _system_user() -> str:
+    """Return whom libpq takes us for; in a container we may have no name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
+
+
+def _blotted(text: str) -> str:
+    text = re.sub(r"://\S*@", f"://{_HIDDEN}@", text)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", rf"\1{_HIDDEN}", text)
 
 
 def _nth(items: list[str], n: int) -> str:
