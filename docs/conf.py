@@ -8,7 +8,7 @@ from twisted.internet import interfaces
 from zope.interface.interface import InterfaceClass
 
 _checkout = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(_checkout))
+sys.path[:0] = [str(_checkout), str(_checkout / "docs" / "_extensions")]
 _setup = ConfigParser()
 _setup.read(_checkout / "setup.cfg")
 
@@ -17,7 +17,7 @@ author = "The txdoorbell maintainers"
 copyright = "2026, the txdoorbell maintainers"  # noqa: A001 - Sphinx' name for it
 release = version = _setup["metadata"]["version"]
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "real_names"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_title = f"txdoorbell {release}"
