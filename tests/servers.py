@@ -75,6 +75,26 @@ def standby_server(testcase: SynchronousTestCase, **options: Any) -> PostgresSer
     return server
 
 
+def replica_server(testcase: SynchronousTestCase, primary: PostgresServer) -> PostgresServer:
+    """Return a standby that follows a private server by streaming replication.
+
+    Both clusters are copies of one, so it takes up where that one left off.
+
+    :param testcase: see :func:`private_server`.
+    :param primary: a private server that has never been stopped.
+    """
+    server = private_server(testcase, start=False, settings=following(primary))
+    (server.data / "standby.signal").touch()
+    server.start()
+    return server
+
+
+def following(primary: PostgresServer) -> dict[str, str]:
+    """Return the settings of a server that follows another one."""
+    conninfo = f"{primary.dsn} application_name=replica"
+    return {"primary_conninfo": conninfo, "wal_retrieve_retry_interval": "100ms"}
+
+
 def execute(dsn: str, sql: str, parameters: tuple[object, ...] | None = None) -> list[Any]:
     """Run one statement on a connection of its own, committed when this returns.
 
