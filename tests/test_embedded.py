@@ -20,6 +20,7 @@ from txdoorbell.embedded import (
     running_dsn,
 )
 
+LAST_WORD = "for word; do :; done"  # in sh: of the command line, which is the folder
 NO_PROC = None if Path("/proc/self/fd").exists() else "this system has no /proc to look into"
 
 
@@ -203,7 +204,7 @@ class FailureTests(SynchronousTestCase):
 
     def test_initdb_fails(self) -> None:
         """What ``initdb`` said is in the error, and the folder is as empty as before."""
-        script = 'touch "$2/PG_VERSION"; echo "initdb: error: disk full" >&2; exit 1'
+        script = f'{LAST_WORD}; touch "$word/PG_VERSION"; echo "initdb: error: disk full"; exit 1'
         binaries = fake_programs(open_folder(self), initdb=script)
         server = private_server(self, start=False, binaries=binaries)
         with self.assertRaisesRegex(EmbeddedUnavailable, "initdb: error: disk full"):
@@ -213,7 +214,9 @@ class FailureTests(SynchronousTestCase):
     def test_too_slow(self) -> None:
         """A server that is not ready in time is ended."""
         sleepy = fake_programs(
-            open_folder(self), initdb='echo 9 >"$2/PG_VERSION"', postgres="exec sleep 60"
+            open_folder(self),
+            initdb=f'{LAST_WORD}; echo 9 >"$word/PG_VERSION"',
+            postgres="exec sleep 60",
         )
         server = private_server(self, start=False, binaries=sleepy)
         with self.assertRaisesRegex(EmbeddedUnavailable, "not ready in time"):

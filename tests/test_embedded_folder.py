@@ -105,16 +105,16 @@ class RefusedTests(SynchronousTestCase):
         )
         self.addCleanup(other.wait)
         self.addCleanup(other.terminate)
-        until("the other server's pid file", lambda: "ready" in self.pid_file(ours.data))
+        until("the other server to be ready", lambda: self.is_ready(ours.data))
         with self.assertRaisesRegex(EmbeddedUnavailable, f"in use by PostgreSQL {other.pid}"):
             ours.start()
         self.assertIsNone(other.poll())
         self.assertEqual(execute(running_dsn(ours.data), "select 1"), [(1,)])
 
-    def pid_file(self, data: Path) -> str:
-        """Return what the server says about itself."""
+    def is_ready(self, data: Path) -> bool:
+        """Tell whether a server says that it takes connections."""
         file = data / "postmaster.pid"
-        return file.read_text() if file.exists() else ""
+        return file.exists() and "ready" in file.read_text()
 
 
 class TakenTests(SynchronousTestCase):

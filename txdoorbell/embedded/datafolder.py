@@ -146,19 +146,9 @@ class DataFolder:
         self.path.chmod(0o700)
         options = ["-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
         options += [] if sync else ["--no-sync"]
-        with self.seen_by(account) as (name, descriptors), tempfile.TemporaryFile() as output:
+        with tempfile.TemporaryFile() as output:
             try:
-                subprocess.run(
-                    [binaries / "initdb", "-D", name, *options],
-                    check=True,
-                    cwd="/",
-                    pass_fds=descriptors,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,  # a file: a pipe would kill initdb together with us
-                    stderr=subprocess.STDOUT,
-                    timeout=patience,
-                    **run_as(account),
-                )
+                self._initdb([binaries / "initdb", *options], account, output, patience)
             except BaseException as error:
                 self._empty()
                 if not isinstance(error, (OSError, subprocess.SubprocessError)):
@@ -166,6 +156,22 @@ class DataFolder:
                 output.seek(0)
                 words = last_words(output.read()) or str(error)
                 raise EmbeddedUnavailable(f"{self.path}: initdb failed: {words}") from None
+
+    def _initdb(
+        self, command: list[str | Path], account: Account | None, output: IO[bytes], patience: float
+    ) -> None:
+        with self.seen_by(account) as (name, descriptors):
+            subprocess.run(
+                [*command, "-D", name],
+                check=True,
+                cwd="/",
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=output,  # a file: a pipe would end initdb together with us
+                stderr=subprocess.STDOUT,
+                timeout=patience,
+                **run_as(account),
+            )
 
     def _empty(self) -> None:
         for entry in self.path.iterdir():
