@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -121,9 +123,12 @@ class CommandTestCase(TestCase):
     timeout = 60
 
     def setUp(self) -> None:
-        """Make the directory."""
-        self.directory = Path(self.mktemp()) / "my project"
-        self.directory.mkdir(parents=True)
+        """Make the directory, with a name short enough for a socket in it."""
+        above = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, above, ignore_errors=True)
+        above.chmod(0o755)
+        self.directory = above / "my project"
+        self.directory.mkdir()
 
     def twistd(self, *arguments: str, **options: Any) -> Command:
         """Give the command ``twistd``."""

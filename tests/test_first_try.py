@@ -13,6 +13,7 @@ from statistics import median
 import psycopg2
 from psycopg2.extensions import connection
 
+import txdoorbell
 from tests.commands import Command, CommandTestCase
 from tests.folders import borrow, give_back
 from tests.waiting import wait_for
@@ -41,8 +42,12 @@ class FirstTryTestCase(CommandTestCase):
     def settle_in(self) -> None:
         """Begin where somebody has been before: the folder has a cluster already."""
         folder = borrow()
-        folder.rename(self.data)
-        self.addCleanup(self.move_out, folder)
+        try:
+            folder.rename(self.data)
+        except OSError:  # on another disk; a cluster of its own will do
+            give_back(folder)
+        else:
+            self.addCleanup(self.move_out, folder)
 
     async def move_out(self, folder: Path) -> None:
         """Give the cluster back, once its server has ended."""
@@ -205,3 +210,37 @@ class OwnFunctionTests(FirstTryTestCase):
         refused = self.twistd("-n", "doorbell", "--embedded", "file/data")
         await self.refused(refused, 1, "file")
         self.assertFalse((self.directory / "twistd.pid").exists())
+
+
+class ReadmeTests(FirstTryTestCase):
+    """What README.rst shows is what one sees."""
+
+    README = Path(txdoorbell.__file__).resolve().parent.parent / "README.rst"
+
+    if not README.exists():
+        skip = "this is an installed txdoorbell"
+
+    def shown(self) -> list[str]:
+        """Return the lines of the log that README.rst shows."""
+        lines = self.README.read_text().splitlines()
+        return [line.strip() for line in lines if re.match(r" +\d{4}-\d\d-\d\dT", line)]
+
+    def setUp(self) -> None:
+        """Go to a directory with a simple name, as the one that is shown."""
+        super().setUp()
+        self.directory = self.directory.parent
+
+    def alike(self, line: str) -> str:
+        """Return a line without what differs from machine to machine."""
+        line = re.sub(r"[^\s(]*/doorbell-data", "/doorbell-data", line)
+        line = re.sub(r"/\S*(/txdoorbell| -m txdoorbell) ring", "txdoorbell ring", line)
+        line = re.sub(r"twistd [\d.]+ \(.*\)", "twistd", line)
+        return re.sub(r"^\S+|backend \d+|pid \d+|\w+\.\w+Reactor", "", line)
+
+    async def test_looks(self) -> None:
+        """The first try prints these lines, and no others."""
+        doorbell = await self.first_try()
+        await self.shell(self.printed_command(doorbell.out)).ends()
+        await doorbell.prints("rang")
+        seen = [self.alike(line) for line in doorbell.out.splitlines()]
+        self.assertEqual(seen, [self.alike(line) for line in self.shown()])
