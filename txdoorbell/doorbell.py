@@ -14,9 +14,10 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succe
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from txdoorbell.awaiting import logged
-from txdoorbell.bridge import call
+from txdoorbell.clocks import SteadyClock
 from txdoorbell.ear import Ear
+from txdoorbell.guard import guard_of
+from txdoorbell.leaving import Leaving
 from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.notification import (
     Hearable,
@@ -24,9 +25,9 @@ from txdoorbell.notification import (
     check_channel,
     check_payload,
 )
-from txdoorbell.stream import NotificationStream
+from txdoorbell.processor import check_seconds
+from txdoorbell.stream import NotificationStream, Streams
 from txdoorbell.switchboard import Switchboard
-from txdoorbell.waiters import Waiters
 from txdoorbell.wiring import Wiring
 
 
@@ -46,6 +47,7 @@ class Doorbell(MultiService):
     :param stop_channel: a NOTIFY there stops the service; None for no such channel. Any user of the
         database can send one.
     :param give_up_after: seconds without hearing after which the service resigns; None for never.
+    :param slow_after: seconds for which the reactor must be blocked to be reported, with its stack.
     :param loop: the first loop; None makes one.
     :param listener_options: see :class:`txdoorbell.listener.Listener`.
     :raises ValueError: for a channel, DSN or number that can't be.
@@ -65,21 +67,24 @@ class Doorbell(MultiService):
         on_idle: Callable[[], object] | None = None,
         stop_channel: str | None = None,
         give_up_after: float | None = None,
+        slow_after: float = 30.0,
         loop: Loop | None = None,
         **listener_options: Any,
     ) -> None:
         super().__init__()
         self._reactor = reactor
-        self._streams: list[NotificationStream] = []
-        self._resignators: list[Callable[[], object]] = []
-        self._has_stopped = False
-        self._stop_waiters = Waiters(lambda: self._has_stopped)
+        self._clock = SteadyClock(reactor)
+        check_seconds("slow_after", slow_after)
+        self._guard = guard_of(reactor, self._clock_stepped, slow_after)
+        self._leaving = Leaving()
+        self.when_stopped, self.on_resign = self._leaving.when_stopped, self._leaving.on_resign
         self.switchboard = Switchboard()
+        self._streams = Streams(self.switchboard)
         self._wiring = Wiring(self.switchboard, channels)
-        self._ear = Ear(reactor, self.switchboard, self._wiring, interval)
+        self._ear = Ear(self._clock, self.switchboard, self._wiring, interval)
         self._ear.when_idle(idle_timeout, on_idle or _nothing)
         self._ear.when_deaf(give_up_after, self._resign)
-        self.listener = listener or _make_listener(reactor, dsn, listener_options)
+        self.listener = listener or _make_listener(self._clock, dsn, listener_options)
         self.listener.report_to(self._ear)
         self.switchboard.on_change = self.listener.set_channels
         self._lend_switchboard()
@@ -185,14 +190,7 @@ class Doorbell(MultiService):
             dropped, with a warning.
         :returns: an async iterator; it ends when the service stops or its ``close()`` is called.
         """
-        stream = NotificationStream(limit, self._close_stream)
-        self.switchboard.observe(stream.heard, channels)
-        self._streams.append(stream)
-        return stream
-
-    def _close_stream(self, stream: NotificationStream) -> None:
-        self._streams.remove(stream)
-        self.switchboard.unobserve(stream.heard)
+        return self._streams.open(channels, limit)
 
     def poll(self) -> Deferred[None]:
         """
@@ -217,9 +215,10 @@ class Doorbell(MultiService):
         """Start the listener and the loops; each loop runs everything once."""
         if self.running:
             return
-        self._has_stopped = False
+        self._leaving.started()
         super().startService()
         self._ear.start()
+        self._guard.start()
 
     def stopService(self) -> Deferred[None]:
         """
@@ -228,9 +227,9 @@ class Doorbell(MultiService):
         :returns: fires when nothing of it is active any more. A dead database does not delay it.
         """
         Service.stopService(self)
+        self._guard.stop()
         self._ear.stop()
-        for stream in list(self._streams):
-            stream.close()
+        self._streams.close_all()
         stopping = self._wiring.stop().addCallback(lambda _: self._stop_others())
         return stopping.addCallback(self._stopped)
 
@@ -242,17 +241,9 @@ class Doorbell(MultiService):
         """
         return self.stopService().addCallback(lambda _: self.startService())
 
-    def when_stopped(self) -> Deferred[None]:
-        """
-        Wait until the service has been started, and has stopped, whatever has stopped it.
-
-        :returns: a fresh Deferred, fired already when nothing of it is active any more.
-        """
-        return self._stop_waiters.when()
-
     def _stopped(self, _: object) -> None:
-        self._has_stopped = not self.running
-        self._stop_waiters.look()
+        if not self.running:
+            self._leaving.stopped()
 
     def _stop_others(self) -> Deferred[None]:
         if self.running:
@@ -261,21 +252,14 @@ class Doorbell(MultiService):
         stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
         return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
 
-    def on_resign(self, function: Callable[[], object]) -> None:
-        """
-        Have a function called when the service gives up for good: it has stopped itself then.
-
-        An error of the function goes to ``log.err``.
-        """
-        self._resignators.append(function)
-
     def _resign(self) -> None:
         self.log.error("{bell} resigns: it has not been listening for too long", bell=self)
-        self.stopService().addCallback(self._tell_resignators)
+        self.stopService().addCallback(lambda _: self._leaving.resigned())
 
-    def _tell_resignators(self, _: object) -> None:
-        for function in self._resignators:
-            call(function).addErrback(logged("a function given to on_resign failed"))
+    def _clock_stepped(self, step: float) -> None:
+        self._clock.resettle()
+        for loop in self.loops:
+            loop.rearm()
 
     def _told_to_stop(self, notification: Hearable) -> None:
         self.log.info(

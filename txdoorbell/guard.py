@@ -7,6 +7,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from typing import cast
 
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
@@ -121,3 +122,18 @@ class Guard:
                 seconds=self._answered - self._blocked_since,
             )
             self._blocked_since = None
+
+
+class NoGuard(Guard):
+    """Looks after nothing: for a test's clock, which is neither stepped nor blocked."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+
+def guard_of(
+    reactor: object, stepped: Callable[[float], object], slow_after: float = 30.0
+) -> Guard:
+    """Return a guard for a reactor; for a clock without threads, one that does nothing."""
+    kind = Guard if hasattr(reactor, "callFromThread") else NoGuard
+    return kind(cast(IReactorFromThreads, reactor), stepped, slow_after)

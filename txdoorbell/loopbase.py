@@ -77,6 +77,10 @@ class LoopBase(Parent):
         self._quiet_waiters = Waiters(self.is_quiet)
         self._handlers_stopped: Deferred[Any] = succeed(None)
 
+    def rearm(self) -> None:
+        """Set all timers anew: the wall clock has been stepped."""
+        self._runner.rearm()
+
     def rename(self, name: str) -> None:
         """Change what the loop is called, in logs and as a service; before it gets a parent."""
         self.name = name

@@ -35,7 +35,7 @@ from twisted.python.failure import Failure
 from txdoorbell.agenda import Agenda
 from txdoorbell.call import PENDING
 from txdoorbell.caller import Caller
-from txdoorbell.clocks import monotonic_of
+from txdoorbell.clocks import SteadyClock
 from txdoorbell.jobs import Job, Jobs, LoopStopped
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
@@ -83,10 +83,10 @@ class Runner:
         self.jobs = Jobs()
         self.state = State.NEW
         self._reactor = reactor
-        monotonic = monotonic_of(reactor)
-        self.wakeups = Wakeups(reactor.seconds, monotonic)
+        self._clock = SteadyClock(reactor)
+        self.wakeups = Wakeups(reactor.seconds, self._clock.monotonic)
         self._results = Results(policy, self.agenda, self.wakeups)
-        self._caller = Caller(reactor, monotonic, policy, self._finished)
+        self._caller = Caller(self._clock, self._clock.monotonic, policy, self._finished)
         self._roll_call = _roll_call(roll_call, policy.name)
         self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call)
         self._quiet = quiet
@@ -182,7 +182,8 @@ class Runner:
         self.state = state
         self._timer = None
         if delay is not None and then is not None:
-            self._timer = self._reactor.callLater(delay, then)
+            clock = self._clock if state in _ENDING else self._reactor
+            self._timer = clock.callLater(delay, then)
 
     def _turn(self) -> None:
         self._to(State.CALLING)
@@ -210,11 +211,18 @@ class Runner:
     def _rest(self) -> None:
         ran = self._sequence.rest()
         self._to(State.QUIET)
-        self.rearm()
+        self._sleep()
         self._quiet(ran)
 
     def rearm(self) -> None:
-        """Set the timer of a quiet loop anew, by the clocks as they are now."""
+        """Set all timers anew, by the clocks as they are now."""
+        self._clock.resettle()
+        if self.state is State.DUE:
+            self._to(State.DUE, 0.0, self._turn)
+        else:
+            self._sleep()
+
+    def _sleep(self) -> None:
         if self.state is State.QUIET:
             self._to(State.QUIET, self.wakeups.delay(), self._turn)
 

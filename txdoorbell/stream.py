@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from txdoorbell.bridge import PortableDeferred
 from txdoorbell.notification import Hearable, Notification
+from txdoorbell.switchboard import Switchboard
 
 
 class NotificationStream:
@@ -89,3 +90,27 @@ class NotificationStream:
         reader, self._reader = self._reader, None
         if reader is not None:
             reader.errback(StopAsyncIteration())
+
+
+class Streams:
+    """The streams of one switchboard that are open."""
+
+    def __init__(self, switchboard: Switchboard) -> None:
+        self._switchboard = switchboard
+        self._open: list[NotificationStream] = []
+
+    def open(self, channels: str | Iterable[str], limit: int) -> NotificationStream:
+        """Return a new stream that hears these channels until it is closed."""
+        stream = NotificationStream(limit, self._closed)
+        self._switchboard.observe(stream.heard, channels)
+        self._open.append(stream)
+        return stream
+
+    def close_all(self) -> None:
+        """Close those that are open."""
+        for stream in list(self._open):
+            stream.close()
+
+    def _closed(self, stream: NotificationStream) -> None:
+        self._open.remove(stream)
+        self._switchboard.unobserve(stream.heard)
