@@ -215,7 +215,7 @@ class HostileTests(BellFaultTestCase):
         for number, name in enumerate(CHANNELS):
             ring(self.dsn, name, f"from outside to {number}")
             await in_time("the ring", bell.ring(name, f"from us to {number}"))
-            await wait_for(f"{name!r} to be heard", lambda n=number: len(heard) == 2 * n + 2)
+            await self.grown(f"{name!r} to be heard", heard, 2 * number + 2)
         expected = [
             (name, f"from {who} to {number}")
             for number, name in enumerate(CHANNELS)
@@ -229,6 +229,10 @@ class HostileTests(BellFaultTestCase):
         await in_time("UNLISTEN", bell.when_listening())
         self.assertEqual(execute(self.dsn, "select to_regclass('precious')"), [("precious",)])
         self.assertEqual(self.logged_texts(), [])
+
+    async def grown(self, what: str, heard: list[tuple[str, object]], length: int) -> None:
+        """Wait until a list is that long."""
+        await wait_for(what, lambda: len(heard) == length)
 
     async def test_payloads(self) -> None:
         """Each payload is heard as it was sent, and given to subscribers as some value."""
