@@ -292,11 +292,18 @@ class StopTests(BellTestCase):
     def test_a_function_rings_to_the_last(self) -> None:
         """A function that finishes while the service stops can still ring another service."""
         bell = self.running()
-        active = self.unfired(bell)
-        active.addCallback(lambda _: bell.ring("other", "done"))
-        bell.stopService()
+        active: Deferred[None] = Deferred()
+
+        async def finish() -> None:
+            await active
+            await bell.ring("other", "done")
+
+        bell.add(finish)
+        self.turn()
+        stopping = bell.stopService()
         active.callback(None)
         self.turn()
+        self.successResultOf(stopping)
         self.assertEqual([(n.channel, n.payload) for n in self.listener.sent], [("other", "done")])
 
     def test_restart(self) -> None:
