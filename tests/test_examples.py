@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 import txdoorbell
@@ -145,3 +147,24 @@ class OwnConnectionTests(ExampleTestCase):
         program.signal("TERM")
         await program.ends()
         self.assertNotIn("Traceback", program.out)
+
+
+class QuickStartTests(ExampleTestCase):
+    """The SQL of the quick start."""
+
+    async def test_sql(self) -> None:
+        """Its statements ring, and so does a table with its trigger."""
+        page = (EXAMPLES.parent / "quickstart.rst").read_text()
+        ring, trigger = re.findall(r"code-block:: postgresql\n\n((?: +\S.*\n|\n)+)", page)
+        self.sql("drop function ring_jobs cascade")
+        self.sql(trigger)
+        listener = psycopg2.connect(self.dsn)
+        self.addCleanup(listener.close)
+        listener.autocommit = True
+        listener.cursor().execute("listen jobs")
+        for statement in ring.split(";"):
+            if statement.strip():
+                self.sql(statement)
+        self.sql("insert into job (task) values ('tea'), ('cups')")
+        listener.poll()
+        self.assertEqual([heard.payload for heard in listener.notifies], ["", "payload", ""])

@@ -146,6 +146,14 @@ class Unavailable(Part):
         raise EmbeddedUnavailable("no disk")
 
 
+class Interrupted(Part):
+    """A server whose start takes long enough for Ctrl-C."""
+
+    def startService(self) -> None:
+        """Be interrupted."""
+        raise KeyboardInterrupt
+
+
 class HousingTests(SynchronousTestCase):
     """A server, and what lives on it."""
 
@@ -170,3 +178,8 @@ class HousingTests(SynchronousTestCase):
         Part("bell", log).setServiceParent(housing)
         self.assertRaises(EmbeddedUnavailable, housing.startService)
         self.assertEqual(log, [])
+
+    def test_interrupted(self) -> None:
+        """Ctrl-C during the start ends twistd without a traceback."""
+        error = self.assertRaises(SystemExit, Housing(Interrupted("server", [])).startService)
+        self.assertEqual(error.code, "interrupted")

@@ -11,7 +11,7 @@ from psycopg2.extensions import parse_dsn
 from twisted.application.service import MultiService
 from twisted.python.usage import Options as TwistdOptions
 from twisted.python.usage import UsageError
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 from tests.commands import CommandTestCase, environment
 from tests.servers import execute, shared_server
@@ -209,6 +209,18 @@ class TwistdTests(CommandTestCase):
         (self.directory / "jobs.py").write_text("import surely_not_installed\n")
         command = self.twistd("-n", "doorbell", "--processor", "jobs:process")
         await self.refused(command, 1, "No module named 'surely_not_installed'")
+
+    async def test_as_documented(self) -> None:
+        """The page on the commands shows a mistake, and what is said of it."""
+        page = Path(tap.__file__).resolve().parent.parent / "docs" / "commands.rst"
+        if not page.exists():
+            raise SkipTest("this is an installed txdoorbell")
+        lines = [line.strip() for line in page.read_text().splitlines()]
+        answer = next(line for line in lines if line.startswith("twistd doorbell: "))
+        given = lines[lines.index(answer) - 1].removeprefix("$ twistd ")
+        (self.directory / "jobs.py").write_text("def process():\n    pass\n")
+        command = self.twistd(*given.split())
+        await self.refused(command, 1, answer)
 
     async def test_dsn(self) -> None:
         """A malformed DSN."""

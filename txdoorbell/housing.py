@@ -27,8 +27,12 @@ class Housing(MultiService):
         Start the server, then the children.
 
         :raises EmbeddedUnavailable: when the server can't be had; no child is started then.
+        :raises SystemExit: when Ctrl-C comes meanwhile: no reactor is there yet to take it.
         """
-        self._server.startService()
+        try:
+            self._server.startService()
+        except KeyboardInterrupt:
+            raise SystemExit("interrupted") from None
         super().startService()
 
     def stopService(self) -> Deferred[None]:

@@ -37,7 +37,7 @@ async def ring_once(reactor: Any, dsn: str, channel: str, payload: str = "") -> 
     ringer = Ringer(reactor, connector, ANSWER_TIMEOUT)
     try:
         await ringer.notify(channel, payload)
-    except (DatabaseError, LookupFailed, SessionEnded) as error:
+    except (DatabaseError, LookupFailed, SessionEnded, UnicodeError) as error:
         raise NotRung(f"{address.description}: {_one_line(error)}") from None
     finally:
         ringer.close()
