@@ -61,8 +61,12 @@ class Record:
         """Return what is to be reported."""
         raise NotImplementedError
 
-    def hearer(self) -> Callable[[str], None]:
-        """Return what the consumer's callback is to call with each payload."""
+    def hearer(self, payload: Callable[..., str] = str) -> Callable[..., None]:
+        """
+        Return a callback of up to four arguments, for the consumer's library to call.
+
+        :param payload: finds the payload in those arguments.
+        """
         raise NotImplementedError
 
 
@@ -74,13 +78,13 @@ class Wakes(Record):
         self._heard: list[tuple[int, str]] = []
         self._runs: list[int] = []
 
-    def hearer(self) -> Callable[[str], None]:
+    def hearer(self, payload: Callable[..., str] = str) -> Callable[..., None]:
         """Note the time, then the payload."""
         clock, heard, expected = time.monotonic_ns, self._heard, self._expected
 
-        def hear(payload: str) -> None:
+        def hear(*arguments: object) -> None:
             now = clock()
-            heard.append((now, payload))
+            heard.append((now, payload(*arguments)))
             if len(heard) == expected:
                 self.report()
 
@@ -113,14 +117,14 @@ class Storm(Record):
         self._first = self._last = 0
         self._last_run = self._first_run_after = 0
 
-    def hearer(self) -> Callable[[str], None]:
+    def hearer(self, payload: Callable[..., str] = str) -> Callable[..., None]:
         """Count, and look at the clock twice."""
         clock, expected = time.monotonic_ns, self._expected
 
-        def hear(payload: str) -> None:
+        def hear(one: object, two: object = 2, three: object = 3, four: object = 4) -> None:
             self._count += 1
             if self._count == 1:
-                self._first = clock()
+                self.cpu, self._first = time.process_time(), clock()
             elif self._count == expected:
                 self._last = clock()
                 self.report()
@@ -133,7 +137,7 @@ class Storm(Record):
 
         :param rung: how often the loop has been rung so far.
         """
-        self._first = time.monotonic_ns()
+        self.cpu, self._first = time.process_time(), time.monotonic_ns()
         self._count = -rung
 
     def ended(self, rung: int) -> None:

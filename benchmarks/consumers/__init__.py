@@ -2,8 +2,8 @@
 Those who hear notifications, each in a process of its own: the floor, the peers and ourselves.
 
 A module here has ``run(dsn, record)``: it listens on the channels of :mod:`benchmarks.record`,
-calls ``record.ready()`` once LISTEN is committed, and from its library's callback what
-``record.hearer()`` has returned, with each payload, until the process is ended.
+calls ``record.ready()`` once LISTEN is committed, and has ``record.hearer()`` called by its library
+for each notification, until the process is ended.
 """
 
 from __future__ import annotations

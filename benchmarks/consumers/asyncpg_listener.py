@@ -18,12 +18,8 @@ def run(dsn: str, record: Record) -> None:
 async def listen(dsn: str, record: Record) -> None:
     """Add the listener, and wait."""
     connection = await asyncpg.connect(**address(dsn))
-    hear = record.hearer()
-
-    def callback(connection: object, pid: int, channel: str, payload: str) -> None:
-        hear(payload)
-
-    await connection.add_listener(CHANNEL, callback)
+    hear = record.hearer(lambda connection, pid, channel, payload: payload)
+    await connection.add_listener(CHANNEL, hear)
     record.ready()
     await asyncio.Event().wait()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -28,12 +27,7 @@ def run(dsn: str, record: Record, variant: str) -> None:
 
 
 def _subscriber(bell: Doorbell, record: Record) -> None:
-    hear = record.hearer()
-
-    def callback(name: object, channel: str, data: Any, pid: int) -> None:
-        hear(data)
-
-    bell.subscribe("bench", CHANNEL, callback)
+    bell.subscribe("bench", CHANNEL, record.hearer(lambda name, channel, data, pid: data))
 
 
 def _processor(bell: Doorbell, record: Record) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pg
 from psycopg2.extensions import parse_dsn
 
@@ -14,12 +12,8 @@ def run(dsn: str, record: Record) -> None:
     """Call the handler, which is a loop."""
     where = parse_dsn(dsn)
     database = pg.DB(where["dbname"], where["host"], int(where["port"]), user=where["user"])
-    hear = record.hearer()
-
-    def callback(notification: dict[str, Any]) -> None:
-        hear(notification["extra"])
-
-    handler = pg.NotificationHandler(database, CHANNEL, callback)
+    hear = record.hearer(lambda notification: notification["extra"])
+    handler = pg.NotificationHandler(database, CHANNEL, hear)
     handler.listen()
     record.ready()
     handler()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.python import log
 from txpostgres.txpostgres import Connection
 
@@ -13,13 +11,9 @@ from benchmarks.record import CHANNEL, Record, run_reactor
 def run(dsn: str, record: Record) -> None:
     """Run the reactor."""
     connection = Connection()
-    hear = record.hearer()
-
-    def observer(notification: Any) -> None:
-        hear(notification.payload)
-
+    hear = record.hearer(lambda notification: notification.payload)
     connected = connection.connect(dsn)
-    connected.addCallback(lambda _: connection.addNotifyObserver(observer))
+    connected.addCallback(lambda _: connection.addNotifyObserver(hear))
     connected.addCallback(lambda _: connection.runOperation(f"listen {CHANNEL}"))
     connected.addCallback(lambda _: record.ready())
     connected.addErrback(log.err)
