@@ -11,27 +11,8 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
+from tests.stepping_clock import SteppingClock
 from txdoorbell.clocks import SteadyClock, monotonic_of
-
-
-class SteppingClock(Clock):
-    """A reactor's clock that is stepped, beside the time that really passes."""
-
-    passed = 0.0
-
-    def monotonic(self) -> float:
-        """Return the time that really passed."""
-        return self.passed
-
-    def let_pass(self, seconds: float) -> None:
-        """Let time really pass."""
-        self.passed += seconds
-        self.advance(seconds)
-
-    def step(self, seconds: float) -> None:
-        """Set the wall clock, as an administrator does; a step forward fires what is due."""
-        self.rightNow += seconds
-        self.advance(0)
 
 
 class SteadyClockTests(SynchronousTestCase):
@@ -41,7 +22,7 @@ class SteadyClockTests(SynchronousTestCase):
         """Begin with a clock that can be stepped, an hour after the epoch."""
         self.wall = SteppingClock()
         self.wall.let_pass(3600)
-        self.clock = SteadyClock(self.wall, self.wall.monotonic)
+        self.clock = SteadyClock(self.wall)
         self.called: list[object] = []
 
     def test_interface(self) -> None:

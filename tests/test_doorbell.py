@@ -6,8 +6,10 @@ from twisted.application.service import Application, IService, Service
 from twisted.internet.defer import Deferred
 
 from tests.bells import BellTestCase
+from tests.stepping_clock import SteppingClock
 from txdoorbell.loop import DelegateLoop, Loop
 from txdoorbell.notification import ListenerStopped, State
+from txdoorbell.testing import FakeListener
 
 
 class RingTests(BellTestCase):
@@ -515,3 +517,44 @@ class RingingTests(BellTestCase):
         waiting = bell.when_listening()
         bell.stopService()
         self.failureResultOf(waiting, ListenerStopped)
+
+
+class SteppedClockTests(BellTestCase):
+    """The wall clock is stepped, beside the time that really passes."""
+
+    def setUp(self) -> None:
+        """Begin with a clock that can be stepped."""
+        super().setUp()
+        self.wall = self.clock = SteppingClock()
+        self.listener = FakeListener(self.clock)
+
+    def test_set_forward(self) -> None:
+        """A wall clock set forward rings nothing early, not even the safety net."""
+        self.running().add(self.noting("process"))
+        self.turn()
+        self.ran.clear()
+        self.wall.step(3600)
+        self.turn()
+        self.assertEqual(self.ran, [])
+        self.wall.let_pass(60)
+        self.turn()
+        self.assertEqual(self.ran, ["process"])
+
+    def test_wakes_at_its_time(self) -> None:
+        """A sleeper whose time the step has passed over is woken, not before the minimum delay."""
+        bell = self.running()
+        times = [self.clock.seconds() + 600, None]
+
+        def sleeper() -> float | None:
+            self.ran.append("slept")
+            return times.pop(0)
+
+        bell.add(sleeper)
+        self.turn()
+        self.ran.clear()
+        self.wall.step(3600)
+        self.wall.let_pass(4.9)
+        self.assertEqual(self.ran, [])
+        self.wall.let_pass(0.1)
+        self.turn()
+        self.assertEqual(self.ran, ["slept"])

@@ -24,9 +24,13 @@ def monotonic_of(reactor: IReactorTime) -> Callable[[], float]:
     """
     Return the monotonic clock that belongs to a reactor.
 
-    Twisted's reactors count on the wall clock, so their twin is the system's monotonic clock. Any
-    other clock (``task.Clock`` in a test) is taken at its word, and is its own.
+    Twisted's reactors count on the wall clock, so their twin is the system's monotonic clock. A
+    clock that has a method ``monotonic`` is asked for that one. Any other (``task.Clock`` in a
+    test) is taken at its word, and is its own.
     """
+    own: Callable[[], float] | None = getattr(reactor, "monotonic", None)
+    if own is not None:
+        return own
     return time.monotonic if reactor.seconds is runtime.seconds else reactor.seconds
 
 
@@ -39,7 +43,6 @@ class SteadyClock:
     :meth:`resettle` when the wall clock has been stepped. All else is the reactor's own.
 
     :param reactor: any reactor, or a test's clock.
-    :param monotonic: a clock that never jumps; None for the one that belongs to the reactor.
     :ivar reactor: the reactor below.
     """
 
