@@ -44,3 +44,30 @@ class DeadlineTests(SynchronousTestCase):
         self.assertEqual(self.calls, [])
         self.deadline.cancel()
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def reading(self, until: float) -> float:
+        """Return when a deadline of five seconds passes where others' data are read till then."""
+        self.deadline.cancel()
+        began = self.clock.seconds()
+        Deadline(
+            self.clock,
+            5.0,
+            lambda: self.calls.append(self.clock.seconds() - began),
+            lambda: min(self.clock.seconds() - began, until) + began,
+        )
+        self.clock.pump([0.05] * 300)
+        return self.calls.pop()
+
+    def test_busy(self) -> None:
+        """While what came before is still being read, it has up to twice the time."""
+        for until, passes in ((1.0, 5.0), (7.0, 7.05), (60.0, 10.0)):
+            self.assertTrue(0 <= self.reading(until) - passes < 0.15)
+
+    def test_busy_after_blocked(self) -> None:
+        """The time in which the reactor was blocked doesn't count for that."""
+        self.deadline.cancel()
+        now = self.clock.seconds
+        Deadline(self.clock, 5.0, lambda: self.calls.append(now()), now)
+        self.clock.advance(60.0)
+        self.clock.pump([0.05] * 300)
+        self.assertTrue(0 <= self.calls.pop() - 65.0 < 0.15)

@@ -366,6 +366,16 @@ class HeartbeatTests(SynchronousTestCase):
         self.clock.advance(5.0)
         self.assertEqual(self.lost, ["no answer to a query within 5 s"])
 
+    def test_answer_behind_others(self) -> None:
+        """While what the server sent before the answer is still being read, it isn't overdue."""
+        self.heartbeat.start()
+        self.clock.advance(10.0)
+        for _ in range(180):
+            self.clock.advance(0.05)
+            self.session.last_read = self.clock.seconds()
+        self.assertEqual(self.lost, [])
+        self.session.answer([(1,)])
+
     def test_refused(self) -> None:
         """A server that refuses the question has lost it too."""
         self.heartbeat.start()

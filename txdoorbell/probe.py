@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from txdoorbell.announcer import Announcer
 from txdoorbell.clocks import monotonic_of
 from txdoorbell.connector import Connector, Timing
-from txdoorbell.deadline import GRACE, Deadline
+from txdoorbell.deadline import Deadline
 from txdoorbell.notification import Hearable
 from txdoorbell.session import Session, one_line
 
@@ -51,7 +51,6 @@ class _Probe:
     token: str
     session: Session
     rung_at: float = 0.0
-    sent_at: float = 0.0
     latency: float | None = None
     deadline: Deadline | None = None
 
@@ -162,8 +161,9 @@ class Prober:
         if probe.latency is not None:
             self._heard(probe.latency)
         else:
-            probe.sent_at = self._now()
-            self._await_ring(probe, self._timing.probe_timeout)
+            probe.deadline = Deadline(
+                self._reactor, self._timing.probe_timeout, self._not_heard, self._last_read
+            )
 
     def _failed(self, failure: Failure, probe: _Probe) -> None:
         if probe is not self._probe:
@@ -181,18 +181,6 @@ class Prober:
         self.latency = latency
         self._finish(latency, self._timing.probe_interval)
         self._report.heard()
-
-    def _await_ring(self, probe: _Probe, seconds: float) -> None:
-        probe.deadline = Deadline(self._reactor, seconds, lambda: self._overdue(probe))
-
-    def _overdue(self, probe: _Probe) -> None:
-        """Conclude that it wasn't heard, unless the session still reads what came before it."""
-        now = self._now()
-        reads = now - self._last_read() <= GRACE
-        if reads and now - probe.sent_at < 2 * self._timing.probe_timeout:
-            self._await_ring(probe, GRACE)
-        else:
-            self._not_heard()
 
     def _not_heard(self) -> None:
         reason = f"a ring on its private channel wasn't heard in {self._timing.probe_timeout:g} s"

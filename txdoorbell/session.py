@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from txdoorbell.clocks import monotonic_of
-from txdoorbell.deadline import Deadline
 from txdoorbell.driver import DriverMissing
+from txdoorbell.expectations import Expectations
 from txdoorbell.inbox import Inbox
+from txdoorbell.waiters import Waiters
 
 try:
     import psycopg2
@@ -78,9 +79,9 @@ class Session(Connection):  # type: ignore[misc]
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
-        self._expected: dict[Deferred[Any], Deadline] = {}
+        self._expectations = Expectations(reactor, lambda: self.last_read)
         self._unanswered = 0
-        self._settlers: list[Deferred[None]] = []
+        self._settlers = Waiters(self._has_settled)
 
     def connectionFactory(self, **parameters: Any) -> Any:
         """Make psycopg2's connection, with our inbox in it."""
@@ -164,16 +165,8 @@ class Session(Connection):  # type: ignore[misc]
         if self._phase is Phase.ENDED:
             awaited.addErrback(lambda _: None)
             return fail(SessionEnded(self.reason))
-        answer: Deferred[T] = Deferred()
         reason = f"{otherwise} within {within:g} s"
-        self._expected[answer] = Deadline(self.reactor, within, lambda: self.end(reason))
-        awaited.addBoth(self._met, answer)
-        return answer
-
-    def _met(self, result: Any, answer: Deferred[Any]) -> None:
-        if answer in self._expected:
-            self._expected.pop(answer).cancel()
-            answer.callback(result)
+        return self._expectations.wait(awaited, within, lambda: self.end(reason))
 
     def _account(self, question: Deferred[T]) -> Deferred[T]:
         """Know of each Deferred from the driver until it has fired, perhaps after the end."""
@@ -190,7 +183,7 @@ class Session(Connection):  # type: ignore[misc]
                 result = Failure(SessionEnded(self.reason))
             elif not self._cursors:
                 self.reactor.addReader(self)
-        self._settle()
+        self._settlers.look()
         return result
 
     def when_settled(self) -> Deferred[None]:
@@ -199,16 +192,10 @@ class Session(Connection):  # type: ignore[misc]
 
         From then on nothing of it is left in the reactor; answers may trail the end by one turn.
         """
-        if self._phase is Phase.ENDED and not self._unanswered:
-            return succeed(None)
-        self._settlers.append(Deferred())
-        return self._settlers[-1]
+        return self._settlers.when()
 
-    def _settle(self) -> None:
-        if self._phase is Phase.ENDED and not self._unanswered:
-            settlers, self._settlers = self._settlers, []
-            for settler in settlers:
-                settler.callback(None)
+    def _has_settled(self) -> bool:
+        return self._phase is Phase.ENDED and not self._unanswered
 
     def end(self, reason: str) -> None:
         """End the session for a reason, which ``lost`` is told; nothing when it has ended."""
@@ -231,15 +218,13 @@ class Session(Connection):  # type: ignore[misc]
         self.reason = reason
         self._phase = Phase.ENDED
         self.inbox.drop()
-        expected, self._expected = self._expected, {}
+        fail_those_who_wait = self._expectations.end()
         if self._connection is not None:
             self._leave_reactor()
             self._connection.close()
             super().close()
-        self._settle()
-        for answer, deadline in expected.items():
-            deadline.cancel()
-            answer.errback(SessionEnded(reason))
+        self._settlers.look()
+        fail_those_who_wait(SessionEnded(reason))
 
     def _leave_reactor(self) -> None:
         # While the descriptor is open: no reactor finds a closed one, and some choke on it.
@@ -273,6 +258,7 @@ class Session(Connection):  # type: ignore[misc]
             if awaited == POLL_WRITE:
                 self.reactor.addWriter(self)
             self.checkForNotifies()
+            self.last_read = self._now()
 
     def connectionLost(self, reason: Failure) -> None:
         """Learn from the reactor that the descriptor is bad: it has been taken out already."""
