@@ -26,16 +26,19 @@ FAILED = """
 NEXT = "select extract(epoch from min(due) - now())::float from job where done is null"
 
 
-def connect():
+def connect(most=1):
     """
     Return a pool of connections of our own: the doorbell's is for listening only.
 
-    Where to, libpq's environment says.
+    Where to, libpq's environment says. A connection that is lost fails one call, and is opened
+    anew by the next.
+
+    :param most: how many there are. One will do for a function that runs one at a time.
     """
     return adbapi.ConnectionPool(
         "psycopg2",
         cp_min=1,
-        cp_max=3,
+        cp_max=most,
         cp_reconnect=True,
         # So that a dead server does not keep a thread for ever.
         connect_timeout=10,
@@ -44,11 +47,16 @@ def connect():
     )
 
 
+def add(pool, task):
+    """Add a job that is due now. The table's trigger rings."""
+    return pool.runOperation("insert into job (task) values (%s)", [task])
+
+
 class Jobs:
     """
     The jobs in the table.
 
-    :param pool: connections to the database.
+    :param pool: a connection to the database.
     :param perform: does a job, given a cursor and the task. It is called in a thread. What it does
         with the cursor is committed together with the job, or rolled back when it fails.
     """
@@ -56,10 +64,6 @@ class Jobs:
     def __init__(self, pool, perform):
         self.pool = pool
         self.perform = perform
-
-    def add(self, task):
-        """Add a job that is due now. The table's trigger rings."""
-        return self.pool.runOperation("insert into job (task) values (%s)", [task])
 
     def process(self):
         """Do one job, if one is due. This is the function for the doorbell."""

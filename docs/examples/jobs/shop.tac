@@ -7,7 +7,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 
-from jobs import Jobs, connect
+from jobs import Jobs, add, connect
 from txdoorbell import Doorbell
 
 
@@ -18,8 +18,17 @@ class Order(LineReceiver):
     delimiter = b"\n"
 
     def lineReceived(self, line):
-        added = jobs.add(line.decode())
+        added = add(pool, line.decode())
         added.addCallbacks(lambda _: self.sendLine(b"thank you"), lambda _: self.sendLine(b"sorry"))
+
+
+pool = connect(3)
+application = service.Application("shop")
+where = os.environ.get("SHOP", "tcp:8123:interface=127.0.0.1")
+strports.service(where, Factory.forProtocol(Order)).setServiceParent(application)
+
+
+# What is new: the doorbell, one more service.
 
 
 def send(cursor, order):
@@ -28,15 +37,7 @@ def send(cursor, order):
         raise ValueError("not in this shop")
 
 
-pool = connect()
-jobs = Jobs(pool, send)
-application = service.Application("shop")
-where = os.environ.get("SHOP", "tcp:8123:interface=127.0.0.1")
-strports.service(where, Factory.forProtocol(Order)).setServiceParent(application)
-
-
-# What is new: the doorbell, one more service.
-
+jobs = Jobs(connect(), send)
 bell = Doorbell(reactor, channels=["jobs"])
 bell.add(jobs.process)
 bell.setServiceParent(application)
