@@ -71,6 +71,18 @@ class CancelTests(LoopCase):
         self.failureResultOf(done, Boom)
         self.assertEqual(self.logged(), "")
 
+    def test_stubborn_in_a_crash(self) -> None:
+        """When its loop crashes after it was cancelled, there is nobody left to be told."""
+        stubborn = Stubborn()
+        loop = self.build()
+        done = loop.submit(stubborn)
+        self.clock.advance(0)
+        done.cancel()
+        self.failureResultOf(done, CancelledError)
+        loop.crash()
+        self.assertEqual(self.logged(), "")
+        stubborn.fire()
+
     def test_fails_later(self) -> None:
         """When it fails some time after its cancellation, that is logged: nobody else hears."""
         stubborn = Stubborn()

@@ -42,6 +42,11 @@ class Job:
         if self.cancel_call is not None:
             self.cancel_call()
 
+    def fail(self, error: Exception) -> None:
+        """Let :attr:`done` fail, unless it has fired."""
+        if not self.done.called:
+            self.done.errback(error)
+
     def finish(self, result: object) -> None:
         """Fire :attr:`done`, unless that has been done."""
         self.cancel_call = None

@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterable
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from txdoorbell.agenda import Agenda
 from txdoorbell.call import PENDING
@@ -292,7 +291,7 @@ class Runner:
 
     def _fail(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
-            job.finish(Failure(LoopStopped(f"{self.policy.name} stopped before {job.name} ended")))
+            job.fail(LoopStopped(f"{self.policy.name} stopped before {job.name} ended"))
 
 
 def _roll_call(function: Callable[[], None] | None, name: str) -> Processor | None:
