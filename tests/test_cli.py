@@ -70,6 +70,10 @@ class UsageTests(SynchronousTestCase):
         text = self.refused("ring", "jobs", "--dsn", "host=db", "password=geheim", "port=1")
         self.assertIn("password=... port=...", text)
 
+    def test_stray_word(self) -> None:
+        """A payload without quotes around it is recognised."""
+        self.assertIn("not understood: world;", self.refused("ring", "jobs", "hello", "world"))
+
     def test_one_place(self) -> None:
         """There is one place to ring."""
         text = self.refused("ring", "jobs", "--dsn", "dbname=app", "--embedded", "data")

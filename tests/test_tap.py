@@ -132,6 +132,10 @@ class OptionsTests(SynchronousTestCase):
         text = self.refused("--dsn", "host=db", "password=ge", "heim")
         self.assertIn("password=... ... (a value with spaces needs quotes around it)", text)
 
+    def test_stray_word(self) -> None:
+        """A word that is no option is named."""
+        self.assertEqual(self.refused("jobs"), "not understood: jobs")
+
     def test_unknown(self) -> None:
         """An option that there isn't is named, but not its value."""
         self.assertIn("--nonsense", self.refused("--nonsense=geheim"))

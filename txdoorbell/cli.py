@@ -30,7 +30,7 @@ from txdoorbell.load import import_from_here, load_processor
 from txdoorbell.notification import check_channel, check_payload
 from txdoorbell.once import run_once
 from txdoorbell.sender import NotRung, ring_once
-from txdoorbell.words import shown
+from txdoorbell.words import not_understood
 
 __all__ = ["main"]
 
@@ -67,14 +67,10 @@ the others have run), 2 for wrong usage.
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that tells what is wrong in one line, with no password in it."""
+    """A parser that tells what is wrong in one line."""
 
     def error(self, message: str) -> NoReturn:
-        told, stray, words = message.partition("unrecognized arguments: ")
-        if stray:
-            told += f"not understood: {' '.join(map(shown, words.split()))} (a value with spaces"
-            told += " needs quotes around it)"
-        self.exit(2, f"{self.prog}: {told}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,11 +82,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :raises SystemExit: with another status, or after help; and always when a reactor was run.
     """
     try:
-        options = _parser().parse_args(arguments)
+        options = _parse(arguments)
         status: int = options.run(options)
     except (DriverMissing, EmbeddedUnavailable) as error:
         raise SystemExit(f"txdoorbell: {error}") from None
     return status
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, stray = parser.parse_known_args(arguments)
+    if stray:
+        parser.error(not_understood(stray, getattr(options, "dsn", None) is not None))
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from txdoorbell.load import LoadError, add_processor, import_from_here, load_pro
 from txdoorbell.notification import check_channel
 from txdoorbell.processor import check_seconds
 from txdoorbell.sample import Sample
-from txdoorbell.words import shown
+from txdoorbell.words import not_understood
 
 __all__ = ["Options", "makeService"]
 
@@ -105,10 +105,7 @@ class Options(usage.Options):
     def parseArgs(self, *rest: str) -> None:
         """Refuse what is no option: most often a part of a DSN that isn't quoted."""
         if rest:
-            raise usage.UsageError(
-                f"not understood: {' '.join(map(shown, rest))} (a value with spaces needs quotes "
-                "around it)"
-            )
+            raise usage.UsageError(not_understood(rest, self["dsn"] is not None))
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """
