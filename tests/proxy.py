@@ -30,9 +30,10 @@ class Proxy:
 
         self._reactor: Any = reactor
         self._target = target if callable(target) else lambda _: target
-        self._pairs: set[_ClientSide] = set()
+        self._pairs: dict[_ClientSide, None] = {}
         self._listening: Any = None
         self.is_forwarding = True
+        self.is_stalled = False
         self.accepted = 0
         self.port = 0
         self.accept()
@@ -59,14 +60,37 @@ class Proxy:
         """Forward new connections again; the old ones, which have lost something, stay mute."""
         self.is_forwarding = True
 
+    def stall(self) -> None:
+        """Hold back everything in both directions, as a network does that loses packets."""
+        self.is_stalled = True
+        for pair in self._pairs:
+            pair.pause()
+
+    def resume(self) -> None:
+        """Deliver what was held back, and go on: nothing is lost."""
+        self.is_stalled = False
+        for pair in self._pairs:
+            pair.resume()
+
+    def inject(self, sql: str) -> None:
+        """
+        Run statements on the oldest connection, as if its client had sent them.
+
+        The client is sent the answer. libpq passes over one that it hasn't asked for, unless it
+        waits for another one at the time.
+        """
+        body = sql.encode() + b"\0"
+        live = [pair for pair in self._pairs if pair.is_live]
+        live[0].server.write(b"Q" + (len(body) + 4).to_bytes(4, "big") + body)
+
     def reset(self) -> None:
         """Break all connections with a RST to the client."""
-        for pair in set(self._pairs):
+        for pair in list(self._pairs):
             pair.end(abort=True)
 
     def finish(self) -> None:
         """Close all connections with a FIN to the client."""
-        for pair in set(self._pairs):
+        for pair in list(self._pairs):
             pair.end(abort=False)
 
     async def close(self) -> None:
@@ -78,13 +102,13 @@ class Proxy:
     def join(self, client: _ClientSide) -> None:
         """Take a new connection, and connect it to its server."""
         self.accepted += 1
-        self._pairs.add(client)
+        self._pairs[client] = None
         if self.is_forwarding:
             self._reactor.connectTCP(*self._target(self.accepted), _ServerFactory(client))
 
     def part(self, client: _ClientSide) -> None:
         """Forget a connection that has ended on both sides."""
-        self._pairs.discard(client)
+        self._pairs.pop(client, None)
 
 
 class _ClientSide(Protocol):
@@ -123,6 +147,25 @@ class _ClientSide(Protocol):
         if self.ended:
             server.abortConnection()
         server.writeSequence(self.early)
+        if self.proxy.is_stalled:
+            self.pause()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether what the client sends reaches a server."""
+        return self.server is not None and not self.mute and not self.ended
+
+    def pause(self) -> None:
+        """Read nothing more from either side."""
+        for side in (self.transport, self.server):
+            if side is not None:
+                side.pauseProducing()
+
+    def resume(self) -> None:
+        """Read again from those sides that are still there."""
+        for side in (self.transport, self.server):
+            if side is not None and side.connected and not side.disconnecting:
+                side.resumeProducing()
 
     def unserved(self) -> None:
         """Have no server any more."""
