@@ -12,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from txdoorbell import runner as module
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
-from txdoorbell.runner import Runner, State
+from txdoorbell.runner import Runner
+from txdoorbell.states import State
 
 POLICY = Policy("loop", 5.0, 1.0, True, 1000.0, None, 30.0)
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from txdoorbell.doorbell import Doorbell
     from txdoorbell.loop import DelegateLoop, Loop, LoopBase, LoopStopped, MultiServiceLoop
     from txdoorbell.notification import ListenerStopped, Notification
-    from txdoorbell.processor import DONE_FOR_NOW, WORK_REMAINING, TimeBudget
+    from txdoorbell.processor import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING, TimeBudget
 
 __all__ = [
     "DONE_FOR_NOW",
+    "FOUND_WORK",
     "WORK_REMAINING",
     "DelegateLoop",
     "Doorbell",
@@ -39,6 +40,7 @@ __all__ = [
 
 _MODULES = {
     "DONE_FOR_NOW": "processor",
+    "FOUND_WORK": "processor",
     "WORK_REMAINING": "processor",
     "DelegateLoop": "loop",
     "Doorbell": "doorbell",

@@ -14,6 +14,7 @@ from operator import attrgetter
 
 from twisted.python import log
 
+from txdoorbell.causes import Cause
 from txdoorbell.notification import Hearable, Notification
 from txdoorbell.processor import Processor
 
@@ -21,7 +22,15 @@ _ORDER = attrgetter("order")
 
 
 class Agenda:
-    """The processors of one loop, which of them are due, and the numbers of the rings."""
+    """
+    The processors of one loop, which of them are due, and the numbers of the rings.
+
+    :ivar rung: the number of the last ring.
+    :ivar covered: the number of the last ring that a completed run has served.
+    :ivar announced: how many rings were notifications, or asked for like one.
+    :ivar announced_before_run: how many of these there were when the last run began.
+    :ivar runs: how many runs began for each cause.
+    """
 
     def __init__(self) -> None:
         self._processors: dict[Hashable, Processor] = {}
@@ -29,13 +38,16 @@ class Agenda:
         self._in_order: Sequence[Processor] | None = ()
         self._plain: dict[str | None, dict[Processor, None]] = {}
         self._choosy: dict[str | None, dict[Processor, None]] = {}
-        self._everyone = False
+        self._everyone: Cause | None = None
         self._channels: dict[str | None, None] = {}
-        self._due: dict[Processor, None] = {}
+        self._due: dict[Processor, Cause] = {}
         self._again: dict[Processor, None] = {}
         self._serving = 0
         self.rung = 0
         self.covered = 0
+        self.announced = 0
+        self.announced_before_run = 0
+        self.runs: dict[Cause, int] = dict.fromkeys(Cause, 0)
 
     # -- who there is
 
@@ -69,7 +81,7 @@ class Agenda:
         self._in_order = None
         for index in self._indexes(processor):
             index[processor] = None
-        self._due[processor] = None
+        self.make_due(processor, Cause.START)
 
     def remove(self, key: Hashable) -> Processor:
         """
@@ -107,10 +119,12 @@ class Agenda:
 
     # -- rings
 
-    def ring(self) -> None:
+    def ring(self, cause: Cause = Cause.RING) -> None:
         """Make everyone due."""
         self.rung += 1
-        self._everyone = True
+        self.announced += cause is Cause.RING
+        if self._everyone is None or cause < self._everyone:
+            self._everyone = cause
 
     def ring_channels(self, channels: Iterable[str]) -> bool:
         """
@@ -122,7 +136,7 @@ class Agenda:
         for channel in (None, *channels):
             for table in (self._plain, self._choosy):
                 for processor in table.get(channel, ()):
-                    self._due[processor] = None
+                    self.make_due(processor, Cause.RECONNECT)
                     heard = True
         self.rung += heard
         return heard
@@ -142,6 +156,7 @@ class Agenda:
         if self._choosy and self._offer(notification, channel):
             heard = True
         self.rung += heard
+        self.announced += heard
         return heard
 
     def _offer(self, notification: Hearable, channel: str) -> bool:
@@ -153,13 +168,15 @@ class Agenda:
         heard = False
         for processor in choosers:
             if not processor.removed and _takes(processor, notification):
-                self._due[processor] = None
+                self.make_due(processor, Cause.RING)
                 heard = True
         return heard
 
-    def make_due(self, processor: Processor) -> None:
+    def make_due(self, processor: Processor, cause: Cause) -> None:
         """Make one processor due."""
-        self._due[processor] = None
+        known = self._due.get(processor)
+        if known is None or cause < known:
+            self._due[processor] = cause
 
     def make_due_last(self, processor: Processor) -> None:
         """Make one processor due, after all others of the next run."""
@@ -168,11 +185,11 @@ class Agenda:
     @property
     def has_due(self) -> bool:
         """Whether a run would find anything to do, or a ring to cover."""
-        return self._everyone or bool(self._due or self._channels or self._again)
+        return bool(self._everyone or self._due or self._channels or self._again)
 
     def due(self) -> list[Processor]:
         """Return those that the next run would call, in order."""
-        if self._everyone:
+        if self._everyone is not None:
             first = self._ordered()
         else:
             rung = {p for channel in self._channels for p in self._plain.get(channel, ())}
@@ -190,9 +207,25 @@ class Agenda:
     def begin_run(self) -> list[Processor]:
         """Hand out all that is due, in order; what is rung from now on belongs to the next run."""
         run = self.due()
+        self._tell_causes(run)
         self.forget()
         self._serving = self.rung
+        self.announced_before_run = self.announced
         return run
+
+    def _tell_causes(self, run: list[Processor]) -> None:
+        everyone = Cause.INTERVAL if self._everyone is None else self._everyone
+        for processor in run:
+            processor.cause = everyone
+        for processor in self._again:
+            processor.cause = min(everyone, Cause.REMAINING)
+        for processor, cause in self._due.items():
+            processor.cause = min(processor.cause, cause)
+        for channel in self._channels:
+            for processor in self._plain.get(channel, ()):
+                processor.cause = Cause.RING
+        if run:
+            self.runs[min(processor.cause for processor in run)] += 1
 
     def end_run(self) -> None:
         """Count every ring up to the beginning of this run as covered."""
@@ -200,7 +233,7 @@ class Agenda:
 
     def forget(self) -> None:
         """Let nothing be due."""
-        self._everyone = False
+        self._everyone = None
         self._channels.clear()
         self._due.clear()
         self._again.clear()

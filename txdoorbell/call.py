@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from twisted.internet import defer
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -10,6 +10,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from txdoorbell.jobs import Job
+from txdoorbell.policy import CANCEL_GRACE, Policy
 from txdoorbell.processor import Processor, TimeBudget
 from txdoorbell.waiting import Waiting, was_cancelled
 
@@ -55,7 +56,7 @@ class Call:
         self._waiting: Waiting | None = None
         self._starting = False
         self._timed_out: float | None = None
-        self._timers: Sequence[IDelayedCall] = ()
+        self._timers: list[IDelayedCall] = []
 
     def wait(self, waiting: Waiting) -> bool:
         """
@@ -72,14 +73,21 @@ class Call:
         self._starting = False
         return self.result is not PENDING
 
-    def watch(self, reactor: IReactorTime, slow_after: float, timeout: float | None) -> None:
-        """Warn when it is slow, cancel it when it takes too long. Only the first call counts."""
+    def watch(self, reactor: IReactorTime, policy: Policy, stuck: Callable[[Call], object]) -> None:
+        """
+        Warn when it is slow, cancel it when it takes too long. Only the first time counts.
+
+        :param stuck: called when it has not ended some seconds after that.
+        """
         if self._timers:
             return
-        timeout = self.work.timeout or timeout
-        self._timers = [reactor.callLater(slow_after, self._slow)]
+        self._timers = [reactor.callLater(policy.slow_after, self._slow)]
+        timeout = self.work.timeout or policy.timeout
         if timeout is not None:
-            self._timers.append(reactor.callLater(timeout, self._time_out, timeout))
+            self._timers += [
+                reactor.callLater(timeout, self._time_out, timeout),
+                reactor.callLater(timeout + CANCEL_GRACE, stuck, self),
+            ]
 
     def unwatch(self) -> None:
         """Stop watching; harmless when nothing is watched."""
@@ -93,6 +101,10 @@ class Call:
             self._budget.exhaust()
         if self._waiting is not None:
             self._waiting.cancel()
+
+    def where(self) -> str:
+        """Say in lines where the function is: its stack, as far as it can be seen."""
+        return "nowhere" if self._waiting is None else self._waiting.where()
 
     def _slow(self) -> None:
         self.log.warn(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -29,8 +30,12 @@ class Caller:
 
     :param finished: called with the work and its value, or Failure, once that is there, unless
         :meth:`begin` returned it. The value is PENDING for work that was abandoned.
+    :param stuck: called with the name of work that was cancelled, and does not end.
     :ivar active: the work that takes up the room; None when there is room.
+    :ivar stuck: its name, when it was cancelled and does not end.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -38,14 +43,17 @@ class Caller:
         monotonic: Callable[[], float],
         policy: Policy,
         finished: Callable[[Work, object], None],
+        stuck: Callable[[str], None],
     ) -> None:
         self.active: Work | None = None
         self._reactor = reactor
         self._monotonic = monotonic
         self._policy = policy
         self._report = finished
+        self._report_stuck = stuck
         self._call: Call | None = None
         self._abandoned = False
+        self.stuck: str | None = None
 
     def begin(self, work: Work) -> object:
         """
@@ -112,8 +120,23 @@ class Caller:
         if call is None:
             call = self._call = Call(work, self._ended)
         if not call.wait(waiting) and not self._abandoned:
-            call.watch(self._reactor, self._policy.slow_after, self._policy.timeout)
+            call.watch(self._reactor, self._policy, self._stuck)
         return call.result
+
+    def where(self) -> str:
+        """Say in lines where the active call is, as far as it can be seen."""
+        return "it has not returned" if self._call is None else self._call.where()
+
+    def _stuck(self, call: Call) -> None:
+        self.log.error(
+            "{loop}: {name} is stuck: it ignores its cancellation, and everything else in its "
+            "loop waits\n{where}",
+            loop=self._policy.name,
+            name=call.work.name,
+            where=call.where(),
+        )
+        self.stuck = call.work.name
+        self._report_stuck(call.work.name)
 
     def _ended(self, call: Call) -> None:
         value = self._follow(call.work, call.result)
@@ -121,7 +144,7 @@ class Caller:
             self._report(call.work, value)
 
     def _end(self, work: Work, value: object) -> object:
-        self.active = None
+        self.active = self.stuck = None
         if self._call is not None:
             self._call.unwatch()
             self._call = None

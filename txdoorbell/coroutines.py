@@ -9,6 +9,7 @@ coroutine goes on. So Twisted's part in this is to hand over Deferreds; they are
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Coroutine
 from contextvars import copy_context
 from typing import Any
@@ -52,6 +53,15 @@ class ForCoroutine:
         if self._run is not None:
             self._run.cancel()
 
+    def where(self) -> str:
+        """Show the stack of the coroutine and of those that it awaits."""
+        lines = []
+        awaited: Any = self._coroutine
+        while (frame := getattr(awaited, "cr_frame", None)) is not None:
+            lines += traceback.format_stack(frame, 1)
+            awaited = awaited.cr_await
+        return "".join(lines)
+
 
 class _AwaitingDeferreds:
     """
@@ -79,6 +89,10 @@ class _AwaitingDeferreds:
             self._cancelled = True
         else:
             self._awaited.cancel()
+
+    def where(self) -> str:
+        """Name what it awaits."""
+        return "  running" if self._awaited is None else self._awaited.where()
 
     def _go_on(self, result: object) -> None:
         """Hand it what it awaited, and so on until that is not there yet, or it has ended."""

@@ -14,6 +14,8 @@ from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succe
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from txdoorbell.alarm import Alarm
+from txdoorbell.causes import Cause
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.ear import Ear
 from txdoorbell.guard import guard_of
@@ -22,6 +24,7 @@ from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.notification import (
     Hearable,
     Source,
+    State,
     check_channel,
     check_payload,
 )
@@ -83,21 +86,22 @@ class Doorbell(MultiService):
         self._wiring = Wiring(self.switchboard, channels)
         self._ear = Ear(self._clock, self.switchboard, self._wiring, interval)
         self._ear.when_idle(idle_timeout, on_idle or _nothing)
-        self._ear.when_deaf(give_up_after, self._resign)
+        too_long = f"it has not been listening for {give_up_after} s"
+        self._ear.when_deaf(give_up_after, lambda: self._resign(too_long))
         self.listener = listener or _make_listener(self._clock, dsn, listener_options)
         self.listener.report_to(self._ear)
         self.switchboard.on_change = self.listener.set_channels
-        self._lend_switchboard()
+        self._alarm = Alarm(self._clock, lambda: self.listener.state is State.LISTENING)
         if stop_channel is not None:
             self.switchboard.observe(self._told_to_stop, stop_channel)
         self.loop = loop or Loop(reactor)
+        self._lend(self.switchboard, self.loop)
         IService(self.listener).setServiceParent(self)
         self.add_loop(self.loop)
-        self.add, self.register = self.loop.add, self.loop.register
-        self.remove, self.trigger = self.loop.remove, self.loop.trigger
 
-    def _lend_switchboard(self) -> None:
-        lent = self.switchboard
+    def _lend(self, lent: Switchboard, loop: Loop) -> None:
+        self.add, self.register = loop.add, loop.register
+        self.remove, self.trigger = loop.remove, loop.trigger
         self.subscribe, self.unsubscribe = lent.subscribe, lent.unsubscribe
         self.mute_channels, self.unmute_channels = lent.mute_channels, lent.unmute_channels
         self.mute_subscriber, self.unmute_subscriber = lent.mute_subscriber, lent.unmute_subscriber
@@ -126,6 +130,8 @@ class Doorbell(MultiService):
         self._name_apart(loop)
         IService(loop).setServiceParent(self)
         self._wiring.add_loop(loop)
+        self._alarm.watch(loop)
+        loop.on_stuck = self._resign
 
     def _name_apart(self, loop: LoopBase) -> None:
         name, number = loop.name, 1
@@ -202,7 +208,7 @@ class Doorbell(MultiService):
         :returns: fires when all loops are quiet.
         """
         if self.running:
-            self._wiring.ring_all()
+            self._wiring.ring_all(Cause.RING)
             return self._wiring.when_quiet().addCallback(_nothing)
         for loop in self.loops:
             loop.startService()
@@ -228,6 +234,7 @@ class Doorbell(MultiService):
         """
         Service.stopService(self)
         self._guard.stop()
+        self._alarm.stop()
         self._ear.stop()
         self._streams.close_all()
         stopping = self._wiring.stop().addCallback(lambda _: self._stop_others())
@@ -252,8 +259,8 @@ class Doorbell(MultiService):
         stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
         return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
 
-    def _resign(self) -> None:
-        self.log.error("{bell} resigns: it has not been listening for too long", bell=self)
+    def _resign(self, reason: str) -> None:
+        self.log.error("{bell} resigns: {reason}", bell=self, reason=reason)
         self.stopService().addCallback(lambda _: self._leaving.resigned())
 
     def _clock_stepped(self, step: float) -> None:

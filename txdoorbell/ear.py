@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IReactorTime
 
+from txdoorbell.causes import Cause
 from txdoorbell.notification import Hearable, State
 from txdoorbell.processor import check_seconds
 from txdoorbell.safetynet import SafetyNet
@@ -34,7 +35,7 @@ class Ear:
         self._wiring = wiring
         self._state = State.STOPPED
         interval = check_seconds("interval", interval, zero=True)
-        self._net = SafetyNet(reactor, interval, wiring.ring_all)
+        self._net = SafetyNet(reactor, interval, lambda: wiring.ring_all(Cause.INTERVAL))
         self._silence = Silence(reactor)
         self._deafness = Silence(reactor)
 
@@ -82,7 +83,7 @@ class Ear:
     def listening(self, channels: frozenset[str], fresh: bool) -> None:
         """Make good what could not be heard before this LISTEN was committed."""
         if fresh:
-            self._wiring.ring_all()
+            self._wiring.ring_all(Cause.RECONNECT)
         else:
             self._wiring.ring_missed(channels)
 

@@ -13,6 +13,7 @@ class Outcome(enum.Enum):
 
     WORK_REMAINING = "work_remaining"
     DONE_FOR_NOW = "done_for_now"
+    FOUND_WORK = "found_work"
 
 
 WORK_REMAINING = Outcome.WORK_REMAINING
@@ -20,6 +21,9 @@ WORK_REMAINING = Outcome.WORK_REMAINING
 
 DONE_FOR_NOW = Outcome.DONE_FOR_NOW
 """Let me sleep until I am rung. The same as ``None``."""
+
+FOUND_WORK = Outcome.FOUND_WORK
+"""As ``DONE_FOR_NOW``, and there was work to do. ``WORK_REMAINING`` says that too."""
 
 
 def read_result(name: str, result: object) -> Outcome | float:
@@ -41,7 +45,7 @@ def read_result(name: str, result: object) -> Outcome | float:
         return _finite(name, result)
     raise TypeError(
         f"{name} returned {short_repr(result)}: expected None, WORK_REMAINING, DONE_FOR_NOW, "
-        "epoch seconds, an aware datetime, or something to wait for"
+        "FOUND_WORK, epoch seconds, an aware datetime, or something to wait for"
     )
 
 

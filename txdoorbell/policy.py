@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 SLICE = 0.010
 """Seconds after which synchronous functions, and steps, let the reactor have its turn."""
+
+CANCEL_GRACE = 5.0
+"""Seconds in which a function that was cancelled must end; after that it is stuck."""
 
 
 @dataclass
@@ -23,3 +27,4 @@ class Policy:
     slow_after: float
     timeout: float | None
     stop_timeout: float
+    stuck: Literal["wait", "resign"] = "wait"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from reprlib import repr as short_repr
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
+from txdoorbell.causes import Cause
 from txdoorbell.notification import Notification, check_channels
-from txdoorbell.outcomes import DONE_FOR_NOW, WORK_REMAINING
+from txdoorbell.outcomes import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING
+
+_Choice = TypeVar("_Choice")
 
 
 class TimeBudget:
@@ -74,6 +77,7 @@ class Processor:
     :param function: what is called. Whatever :data:`key` is, this is the code that runs.
     :param key: what the user knows it by: the function itself, or the handler object.
     :param stop: called when the loop stops, in a thread.
+    :ivar cause: why it was called last.
     :ivar listed: whether its wake-ups are shown to the user.
     :raises TypeError: when an option has the wrong type; the text names the function.
     :raises ValueError: when an option has an impossible value; the text names the function.
@@ -82,6 +86,7 @@ class Processor:
     __slots__ = (
         "blocking",
         "budget",
+        "cause",
         "channels",
         "failures",
         "function",
@@ -145,6 +150,7 @@ class Processor:
         self.muted = self.missed = self.removed = self.interrupted = False
         self.listed = True
         self.failures = 0
+        self.cause = Cause.START
         self.requested = self.not_before = 0.0
         self.wake: tuple[float, int, Processor] | None = None
 
@@ -230,6 +236,17 @@ def check_seconds(what: str, value: object, *, zero: bool = False) -> float:
     return seconds
 
 
+def check_choice(what: str, value: _Choice, choices: Collection[_Choice]) -> _Choice:
+    """
+    Check one of several words.
+
+    :raises ValueError: when it is none of them; the text says which there are.
+    """
+    if value not in choices:
+        raise ValueError(f"{what} must be {' or '.join(map(repr, choices))}, not {value!r}")
+    return value
+
+
 def name_of(function: object) -> str:
     """Return the name a function is known by in logs, unless its user gave one."""
     inner = getattr(function, "func", function)
@@ -246,10 +263,12 @@ def _wants_budget(function: Callable[..., object]) -> bool:
 
 __all__ = [
     "DONE_FOR_NOW",
+    "FOUND_WORK",
     "WORK_REMAINING",
     "Handler",
     "Processor",
     "TimeBudget",
+    "check_choice",
     "check_seconds",
     "handler_processor",
     "name_of",

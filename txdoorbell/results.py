@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from twisted.python import log
 from twisted.python.failure import Failure
 
 from txdoorbell.agenda import Agenda
-from txdoorbell.outcomes import WORK_REMAINING, Outcome, read_result
+from txdoorbell.causes import Cause
+from txdoorbell.outcomes import FOUND_WORK, WORK_REMAINING, Outcome, read_result
 from txdoorbell.policy import Policy
 from txdoorbell.processor import Processor
 from txdoorbell.wakeups import Wakeups
@@ -28,12 +30,16 @@ class Results:
     :param policy: the loop's settings.
     :param agenda: told who has work remaining.
     :param wakeups: told who sleeps until when.
+    :ivar finds: how often work was found, for each cause of the call.
+    :ivar on_find: called with the processor when work was found; None for nobody.
     """
 
     def __init__(self, policy: Policy, agenda: Agenda, wakeups: Wakeups) -> None:
         self._policy = policy
         self._agenda = agenda
         self._wakeups = wakeups
+        self.finds: dict[Cause, int] = dict.fromkeys(Cause, 0)
+        self.on_find: Callable[[Processor], None] | None = None
 
     def take(self, processor: Processor, value: object) -> None:
         """See to what a call came to: a value, or a Failure."""
@@ -49,12 +55,19 @@ class Results:
 
     def _returned(self, processor: Processor, outcome: Outcome | float) -> None:
         processor.failures = 0
+        if outcome is FOUND_WORK or outcome is WORK_REMAINING:
+            self._found_work(processor)
         if processor.removed:
             return
         if outcome is WORK_REMAINING:
             self._agenda.make_due_last(processor)
         elif isinstance(outcome, float):
             self._wakeups.set(processor, outcome, self._policy.minimum_delay)
+
+    def _found_work(self, processor: Processor) -> None:
+        self.finds[processor.cause] += 1
+        if self.on_find is not None:
+            self.on_find(processor)
 
     def _failed(self, processor: Processor, failure: Failure) -> None:
         log.err(

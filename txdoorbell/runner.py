@@ -1,29 +1,11 @@
-r"""
+"""
 One thing at a time: the state machine that calls what is due.
 
-.. code-block:: text
-
-    event \ state    NEW      STOPPED  QUIET    DUE      CALLING   WAITING   STOPPING    RESTARTING
-    start            DUE      DUE *    -        -        -         -         RESTARTING  -
-    ring             (noted)  -        DUE      (noted)  (noted)   (noted)   -           -
-    turn             .        .        CALLING  CALLING  .         .         .           .
-    out of work      .        .        .        .        QUIET     .         .           .
-    slice used up    .        .        .        .        DUE       .         .           .
-    must be waited   .        .        .        .        WAITING   .         .           .
-    finished         .        -        .        .        .         DUE       STOPPED     DUE
-    stop             STOPPED  -        STOPPED  STOPPED  STOPPING  STOPPING  -           STOPPING
-    deadline         .        .        .        .        .         .         STOPPED     DUE *
-    crash            STOPPED  -        STOPPED  STOPPED  STOPPED   STOPPED   STOPPED     STOPPED
-
-``-`` is accepted and changes nothing, ``.`` does not happen. ``*``: WAITING, when what a stop or a
-crash has left behind is still active. RESTARTING is STOPPING, after which it begins anew. The one
-delayed call there is belongs to the state: the next wake-up in QUIET, the next turn in DUE, the
-deadline in STOPPING and RESTARTING.
+The states and their table are in :mod:`txdoorbell.states`.
 """
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Callable, Iterable
 
@@ -34,28 +16,16 @@ from twisted.logger import Logger
 from txdoorbell.agenda import Agenda
 from txdoorbell.call import PENDING
 from txdoorbell.caller import Caller
+from txdoorbell.causes import Cause
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.jobs import Job, Jobs, LoopStopped
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.results import Results
 from txdoorbell.sequence import Sequence, Work
+from txdoorbell.states import State
 from txdoorbell.waiting import was_cancelled
 from txdoorbell.wakeups import Wakeups
-
-
-class State(enum.Enum):
-    """Where a loop stands."""
-
-    NEW = "new"
-    STOPPED = "stopped"
-    QUIET = "quiet"
-    DUE = "due"
-    CALLING = "calling"
-    WAITING = "waiting"
-    STOPPING = "stopping"
-    RESTARTING = "restarting"
-
 
 _ENDING = (State.STOPPING, State.RESTARTING)
 
@@ -84,8 +54,11 @@ class Runner:
         self._reactor = reactor
         self._clock = SteadyClock(reactor)
         self.wakeups = Wakeups(reactor.seconds, self._clock.monotonic)
-        self._results = Results(policy, self.agenda, self.wakeups)
-        self._caller = Caller(self._clock, self._clock.monotonic, policy, self._finished)
+        self.results = Results(policy, self.agenda, self.wakeups)
+        self._caller = Caller(
+            self._clock, self._clock.monotonic, policy, self._finished, self._is_stuck
+        )
+        self.on_stuck: Callable[[str], None] | None = None
         self._roll_call = _roll_call(roll_call, policy.name)
         self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call)
         self._quiet = quiet
@@ -97,7 +70,7 @@ class Runner:
     def start(self) -> None:
         """Begin: everything is due."""
         if self.state in (State.NEW, State.STOPPED):
-            self.agenda.ring()
+            self.agenda.ring(Cause.START)
             self._to(State.DUE, 0.0, self._turn)
             if self._caller.active is not None:
                 self._to(State.WAITING)
@@ -169,6 +142,11 @@ class Runner:
         """The name of what is active, None when nothing is."""
         active = self._caller.active
         return None if active is None else active.name
+
+    @property
+    def stuck(self) -> str | None:
+        """The name of what was cancelled and does not end, None when nothing is."""
+        return self._caller.stuck
 
     # -- turns
 
@@ -255,7 +233,11 @@ class Runner:
         elif self.state in _ENDING and was_cancelled(value):
             self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
         elif value is not None or work.failures:
-            self._results.take(work, value)
+            self.results.take(work, value)
+
+    def _is_stuck(self, name: str) -> None:
+        if self.policy.stuck == "resign" and self.on_stuck is not None:
+            self.on_stuck(f"{name} is stuck")
 
     # -- ending
 
@@ -270,7 +252,12 @@ class Runner:
         )
         self._caller.cancel()
         if self.state in _ENDING:
-            self.log.error("{loop}: {name} ignores its cancellation; it is left behind", **about)
+            where = self._caller.where()
+            self.log.error(
+                "{loop}: {name} ignores its cancellation; it is left behind\n{where}",
+                where=where,
+                **about,
+            )
             left = self._caller.abandon()
             self._stopped()
             self._fail([left] if isinstance(left, Job) else [])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from txdoorbell.agenda import Agenda
+from txdoorbell.causes import Cause
 from txdoorbell.jobs import Job, Jobs
 from txdoorbell.processor import Processor
 from txdoorbell.wakeups import Wakeups
@@ -78,7 +79,7 @@ class Sequence:
 
     def _take_wakeups(self) -> bool:
         for processor in self._wakeups.take_due():
-            self._agenda.make_due(processor)
+            self._agenda.make_due(processor, Cause.WAKEUP)
         return self._agenda.has_due
 
     def _begin_run(self) -> None:

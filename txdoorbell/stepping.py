@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,6 +49,13 @@ class ForIterator:
             self._timer.cancel()
             self._timer = None
             self._end(Failure(CancelledError()))
+
+    def where(self) -> str:
+        """Show the stack of the generator; name any other iterator."""
+        frame = getattr(self._iterator, "gi_frame", None)
+        if frame is None:
+            return f"  stepping {self._iterator!r}"
+        return "".join(traceback.format_stack(frame, 1))
 
     def _step_later(self) -> None:
         self._timer = self._reactor.callLater(0, self._steps)

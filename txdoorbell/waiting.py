@@ -8,6 +8,9 @@ differ where a canceller raises, or a coroutine goes on after its cancellation.
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -27,6 +30,9 @@ class Waiting(Protocol):
 
     def cancel(self) -> None:
         """Ask it to end soon; before the start: not to begin. It may finish under this."""
+
+    def where(self) -> str:
+        """Say in lines what it is doing: a stack, as far as there is one."""
 
 
 class ForDeferred:
@@ -48,6 +54,10 @@ class ForDeferred:
         except Exception as error:  # noqa: BLE001 - txpostgres raises here, and means it well
             self.log.info("{error!r} was raised by a canceller", error=error)
 
+    def where(self) -> str:
+        """Name the Deferred; one that waits for another says so."""
+        return f"  waiting for {self._deferred!r}"
+
 
 class ForFuture:
     """Wait for an asyncio future or task; a cancelled one is waited for until it has ended."""
@@ -65,6 +75,14 @@ class ForFuture:
     def cancel(self) -> None:
         """Cancel the future."""
         self._future.cancel()
+
+    def where(self) -> str:
+        """Show the stack of a task; name any other future."""
+        if not isinstance(self._future, asyncio.Task):
+            return f"  waiting for {self._future!r}"
+        return "".join(
+            line for frame in self._future.get_stack() for line in traceback.format_stack(frame, 1)
+        )
 
 
 def _outcome(future: asyncio.Future[Any]) -> object:
@@ -85,6 +103,7 @@ class ForThread:
         self._reactor = reactor
         self._function = function
         self._cancelled = False
+        self._thread: int | None = None
 
     def start(self, finished: Finished) -> None:
         """Begin to wait."""
@@ -94,12 +113,21 @@ class ForThread:
             finished(self._in_place())
         else:
             self._reactor.getThreadPool().callInThreadWithCallback(
-                lambda _, result: self._reactor.callFromThread(finished, result), self._function
+                lambda _, result: self._reactor.callFromThread(finished, result), self._call
             )
 
     def cancel(self) -> None:
         """Do not begin. A thread that has begun goes on to its end."""
         self._cancelled = True
+
+    def where(self) -> str:
+        """Show the stack of the thread."""
+        frame = sys._current_frames().get(self._thread or 0)  # noqa: SLF001 - documented
+        return "  waiting for a thread" if frame is None else "".join(traceback.format_stack(frame))
+
+    def _call(self) -> object:
+        self._thread = threading.get_ident()
+        return self._function()
 
     def _in_place(self) -> object:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, gatherResults
 
+from txdoorbell.causes import Cause
 from txdoorbell.loopbase import LoopBase
 from txdoorbell.notification import check_channels
 from txdoorbell.switchboard import Switchboard
@@ -68,10 +69,10 @@ class Wiring:
             if wanted - heard:
                 self._switchboard.observe(loop.notified, wanted - heard)
 
-    def ring_all(self) -> None:
+    def ring_all(self, cause: Cause) -> None:
         """Ring every function of every loop."""
         for loop in self._heard:
-            loop.trigger()
+            loop.trigger(cause)
 
     def ring_missed(self, channels: frozenset[str]) -> None:
         """Ring those who hear any of these channels."""
