@@ -8,6 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeConnector, FakeSession
+from tests.logs import LogMixin
 from txdoorbell.announcer import Announcer
 from txdoorbell.connector import Timing
 from txdoorbell.hearing import HearingSession
@@ -22,6 +23,7 @@ class HearingTestCase(SynchronousTestCase):
         """Have somebody who makes connections."""
         self.clock = Clock()
         self.connector: Any = FakeConnector(self.clock)
+        self.timing = Timing()
         self.told: list[tuple[object, ...]] = []
         self.notified: list[Hearable] = []
 
@@ -30,7 +32,7 @@ class HearingTestCase(SynchronousTestCase):
         hearing = HearingSession(
             self.clock,
             self.connector,
-            Timing(),
+            self.timing,
             float,
             Announcer(self.clock),
             self.notified.append,
@@ -74,10 +76,18 @@ class HearingTestCase(SynchronousTestCase):
         self.session.checkForNotifies()
 
     def private_channel(self) -> str:
-        """Return the channel of the probes, by what the probe sends."""
-        probe = self.connector.sessions[1]
+        """Return the channel of the probes, by what the last probe sends."""
+        probe = self.connector.sessions[-1]
         probe.connected.callback(None)
         return str(probe.asked[0][1][0])
+
+    def probe(self) -> Notification:
+        """Let the last probe be sent; return its ring."""
+        private = self.private_channel()
+        probe = self.connector.sessions[-1]
+        token = str(probe.asked[0][1][1])
+        probe.answer([("", 0.25)])
+        return Notification(private, token)
 
     def established(self, session: object, text: str) -> None:
         """Be told."""
@@ -86,6 +96,10 @@ class HearingTestCase(SynchronousTestCase):
     def changed(self, channels: frozenset[str]) -> None:
         """Be told."""
         self.told.append(("changed", channels))
+
+    def restored(self, channels: frozenset[str]) -> None:
+        """Be told."""
+        self.told.append(("restored", channels))
 
     def heard(self, session: object, text: str) -> None:
         """Be told."""
@@ -252,14 +266,6 @@ class HeardTests(HearingTestCase):
         self.arrive(*rings)
         self.assertEqual(self.notified, [rings[0], rings[2]])
 
-    def probe(self) -> Notification:
-        """Let the first probe be sent; return its ring."""
-        private = self.private_channel()
-        probe = self.connector.sessions[1]
-        token = str(probe.asked[0][1][1])
-        probe.answer([("", 0.25)])
-        return Notification(private, token)
-
     def test_probe_heard(self) -> None:
         """A probe that is heard is told, with what it found."""
         hearing = self.established_session("jobs")
@@ -307,3 +313,144 @@ class HeardTests(HearingTestCase):
         self.session.end("gone")
         self.assertEqual(self.told, [("lost", "gone")])
         self.assertEqual(self.clock.getDelayedCalls(), [])
+
+
+class RollCallTests(LogMixin, HearingTestCase):
+    """Before each probe the session is asked what it listens to; the heartbeat is off."""
+
+    ASKED = ["select pg_catalog.pg_listening_channels()"]
+
+    def setUp(self) -> None:
+        """Have the heartbeat off."""
+        super().setUp()
+        self.timing = Timing(heartbeat=0)
+        self.capture_logs()
+
+    def until_the_second_probe(self, *channels: str) -> HearingSession:
+        """Return a session whose second probe is due; see ``private`` for its channel."""
+        hearing = self.established_session(*channels)
+        self.assertEqual(self.session.questions(), [])
+        ring = self.probe()
+        self.private = ring.channel
+        self.arrive(ring)
+        self.clock.advance(60.0)
+        self.told.clear()
+        return hearing
+
+    def rung(self) -> list[str]:
+        """Return what the last probe has asked its server to do, given a connection."""
+        probe = self.connector.sessions[-1]
+        if not probe.connected.called:
+            probe.connected.callback(None)
+        return [sql for sql in probe.questions() if "pg_notify" in sql]
+
+    def test_all_there(self) -> None:
+        """One question, and the ring goes out when it is answered. The first probe needs none."""
+        self.until_the_second_probe("jobs", "mail")
+        self.assertEqual(self.session.questions(), self.ASKED)
+        self.assertEqual(self.rung(), [])
+        self.session.answer([("mail",), (self.private,), ("jobs",), ("a stranger's",)])
+        self.assertEqual((len(self.rung()), self.session.questions(), self.told), (1, [], []))
+
+    def test_undone(self) -> None:
+        """What is missing is listened to again; that is told once it is committed."""
+        hearing = self.until_the_second_probe("jobs", "mail")
+        self.session.answer([("mail",)])
+        self.assertEqual(self.session.questions(), [f'listen "jobs"; listen "{self.private}"'])
+        self.assertEqual((self.rung(), self.told), ([], []))
+        self.session.answer()
+        self.assertEqual(self.told, [("restored", {"jobs"})])
+        self.assertEqual(hearing.committed, {"jobs", "mail"})
+
+    def test_settings_too(self) -> None:
+        """What undid LISTEN may have undone the session's settings: they are made again."""
+        self.until_the_second_probe("jobs")
+        self.session.answer([])
+        self.session.answer()
+        self.assertEqual(self.session.questions(), ["set up"])
+        self.assertEqual(self.rung(), [])
+        self.session.answer()
+        self.assertEqual(len(self.rung()), 1)
+
+    def test_private_alone(self) -> None:
+        """Without the private channel a probe would fail for nothing; no ring was missed."""
+        self.until_the_second_probe("jobs")
+        self.session.answer([("jobs",)])
+        self.session.answer()
+        self.assertEqual(self.told, [("restored", frozenset())])
+
+    def test_wanted_no_more(self) -> None:
+        """What is wanted no more by the time of the answer is not listened to again."""
+        hearing = self.until_the_second_probe("jobs", "mail")
+        hearing.update(frozenset({"mail"}))
+        self.session.answer([("mail",), (self.private,)])
+        self.assertEqual(self.session.questions(), ['unlisten "jobs"'])
+        self.assertEqual(self.told, [])
+
+    def test_wanted_just_now(self) -> None:
+        """What is wanted since then, and not committed yet, isn't missing."""
+        hearing = self.until_the_second_probe("jobs")
+        hearing.update(frozenset({"jobs", "news"}))
+        self.session.answer([("jobs",), (self.private,)])
+        self.assertEqual(self.session.questions(), ['listen "news"'])
+        self.session.answer()
+        self.assertEqual(self.told, [("changed", {"news"})])
+
+    def test_refused(self) -> None:
+        """A server that won't say is no reason to give up the session: the ring goes out."""
+        self.until_the_second_probe("jobs")
+        self.session.answer(DatabaseError("permission denied for function"))
+        self.assertEqual((len(self.rung()), self.told), (1, []))
+        [text] = self.logged_texts()
+        self.assertIn("permission denied for function", text)
+
+    def test_listen_refused(self) -> None:
+        """A LISTEN that is refused has lost the session."""
+        self.until_the_second_probe("jobs")
+        self.session.answer([])
+        self.session.answer(DatabaseError("no"))
+        self.assertEqual(self.told, [("lost", "no")])
+
+    def test_not_answered(self) -> None:
+        """So has a question that isn't answered in time."""
+        self.until_the_second_probe("jobs")
+        self.clock.advance(5.0)
+        self.assertEqual(self.told, [("lost", "no answer to a query within 5 s")])
+
+    def test_closed(self) -> None:
+        """Closed meanwhile, it does nothing more."""
+        hearing = self.until_the_second_probe("jobs")
+        self.finish(hearing)
+        self.assertEqual(self.told, [])
+
+
+class IdleTests(HearingTestCase):
+    """What is asked of a session while nothing happens."""
+
+    def test_six_times_a_minute(self) -> None:
+        """In ten minutes: a heartbeat after each ten seconds of silence, which a probe breaks."""
+        self.established_session("jobs")
+        asked: list[str] = []
+        for _ in range(6000):
+            self.answer_all(asked)
+            self.clock.advance(0.1)
+        self.assertEqual(asked.count(RollCallTests.ASKED[0]), 9)
+        self.assertEqual(len(self.connector.sessions), 1 + 10)
+        self.assertTrue(58 <= asked.count("select 1") + 9 <= 60, asked.count("select 1"))
+        self.assertEqual(set(asked), {"select 1", *RollCallTests.ASKED})
+
+    def answer_all(self, asked: list[str]) -> None:
+        """Answer as a server would, and note what the listening session was asked."""
+        listening, *probes = self.connector.sessions
+        for sql in listening.questions():
+            asked.append(sql)
+            listening.last_read = self.clock.seconds()
+            everything = [("jobs",), (self.private,)] if sql in RollCallTests.ASKED else [(1,)]
+            listening.answer(everything)
+        if probes and not probes[-1].connected.called and not listening.questions():
+            ring = self.probe()
+            self.private = ring.channel
+            listening.last_read = self.clock.seconds()
+            self.arrive(ring)
+
+    private = ""

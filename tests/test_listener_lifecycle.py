@@ -103,16 +103,19 @@ PATHS = {
 }
 
 # What becomes of each state with each event. "=" stays, "never" can't happen and is an error.
-EVENTS = "start stop want when_listening probe retry established changed heard silent unsent lost"
+EVENTS = (
+    "start stop want when_listening probe retry"
+    " established changed restored heard silent unsent lost"
+)
 TABLE = {
-    "new": "connecting stopped = = = never never never never never never never",
-    "stopped": "connecting = = = = never never never never never never never",
-    "connecting": "= stopped = = = never listening never never never never waiting",
-    "listening": "= stopped = = = never never = = deaf_waiting doubtful waiting",
-    "waiting": "= stopped = = = connecting never never never never never never",
-    "doubtful": "= stopped = = = never never = listening deaf_waiting = deaf_waiting",
-    "deaf_waiting": "= stopped = = = deaf_connecting never never never never never never",
-    "deaf_connecting": "= stopped = = = never doubtful never never never never deaf_waiting",
+    "new": "connecting stopped = = = never never never never never never never never",
+    "stopped": "connecting = = = = never never never never never never never never",
+    "connecting": "= stopped = = = never listening never never never never never waiting",
+    "listening": "= stopped = = = never never = = = deaf_waiting doubtful waiting",
+    "waiting": "= stopped = = = connecting never never never never never never never",
+    "doubtful": "= stopped = = = never never = = listening deaf_waiting = deaf_waiting",
+    "deaf_waiting": "= stopped = = = deaf_connecting never never never never never never never",
+    "deaf_connecting": "= stopped = = = never doubtful never never never never never deaf_waiting",
 }
 
 
@@ -204,6 +207,25 @@ class LifecycleTests(LogMixin, SynchronousTestCase):
         bench.life.changed(frozenset())
         bench.clock.advance(0)
         self.assertEqual(bench.audience.listens[1:], [({"mail"}, False)])
+
+    def test_restored(self) -> None:
+        """LISTEN that was undone and made again is told like new, and it is a line in the log."""
+        self.capture_logs()
+        bench = self.bench("start established")
+        bench.life.restored(WANTED)
+        bench.life.restored(frozenset())
+        bench.clock.advance(0)
+        self.assertEqual(bench.audience.listens[1:], [(WANTED, False)])
+        self.assertEqual(bench.audience.states[-1], State.LISTENING)
+        lines = [text for text in self.logged_texts() if "undid" in text]
+        self.assertEqual(
+            lines,
+            [
+                "listener (here): something undid LISTEN in its session (UNLISTEN or DISCARD, by a"
+                f" pooler?); it is committed again for {channels}"
+                for channels in ("'jobs'", "the private channel of its probes")
+            ],
+        )
 
     def test_measured(self) -> None:
         """What the last probe found is kept, also when the session is gone."""
@@ -402,6 +424,7 @@ def happen(bench: Bench, event: str) -> None:
         "want": lambda: bench.life.want(WANTED),
         "established": lambda: bench.established(session),
         "changed": lambda: bench.life.changed(frozenset()),
+        "restored": lambda: bench.life.restored(WANTED),
         "heard": lambda: bench.life.heard(session, "heard"),
         "silent": lambda: bench.life.silent(session, "not heard"),
         "unsent": lambda: bench.life.unsent(session, "not sent"),

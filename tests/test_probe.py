@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,7 +20,7 @@ TIMING = Timing(query_timeout=3.0, probe_interval=60.0, probe_timeout=5.0)
 
 
 class ProbeTestCase(SynchronousTestCase):
-    """A prober whose report is this test case."""
+    """A prober of this test case, which stands in the place of a session."""
 
     def setUp(self) -> None:
         """Have a prober."""
@@ -28,14 +28,13 @@ class ProbeTestCase(SynchronousTestCase):
         self.connector: Any = FakeConnector(self.clock)
         self.told: list[str] = []
         self.last_read = -60.0
+        self.readiness: Deferred[None] = succeed(None)
         self.prober = self.make(TIMING)
 
     def make(self, timing: Timing) -> Prober:
         """Return a prober; stopped, it leaves nothing."""
         announcer = Announcer(self.clock)
-        prober = Prober(
-            self.clock, self.connector, timing, float, lambda: self.last_read, self, announcer
-        )
+        prober = Prober(self.clock, self.connector, timing, float, self, announcer)
         self.addCleanup(self.finish, prober)
         return prober
 
@@ -45,6 +44,10 @@ class ProbeTestCase(SynchronousTestCase):
         self.clock.advance(0)
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.assertEqual(self.connector.open_sessions(), [])
+
+    def when_ready(self) -> Deferred[None]:
+        """Be asked for it."""
+        return self.readiness
 
     def heard(self) -> None:
         """Be told."""
@@ -129,13 +132,13 @@ class ProberTests(ProbeTestCase):
         self.send()
         self.clock.advance(2.0)
         self.session.answer([("", 0.5)])
-        self.assertTrue(self.prober.awaits_ring)
+        self.assertTrue(self.prober.has_session)
         self.clock.advance(4.9)
         self.assertEqual(self.told, [])
         self.clock.advance(0.1)
         self.assertEqual(self.told, ["silent: a ring on its private channel wasn't heard in 5 s"])
         self.assertEqual((self.prober.latency, self.prober.queue_usage), (None, 0.5))
-        self.assertFalse(self.prober.awaits_ring)
+        self.assertFalse(self.prober.has_session)
 
     def test_busy(self) -> None:
         """While the session reads what came before, it has twice the time."""
@@ -203,6 +206,32 @@ class ProberTests(ProbeTestCase):
         self.assertEqual(len(self.connector.sessions), 2)
         self.succeed()
         self.assertEqual(self.told, ["heard"] * 2)
+
+    def test_ready_first(self) -> None:
+        """Nothing is sent before the session is ready; only then the time for sending begins."""
+        self.readiness = Deferred()
+        self.prober.start()
+        self.prober.start()
+        self.session.connected.callback(None)
+        self.clock.advance(30.0)
+        self.assertEqual((self.session.questions(), self.told), ([], []))
+        self.assertTrue(self.prober.has_session)
+        self.readiness.callback(None)
+        self.assertFalse(self.prober.has_session)
+        self.clock.advance(2.9)
+        self.assertEqual(len(self.session.questions()), 1)
+        self.clock.advance(0.1)
+        self.assertIn("no answer to a query within 3 s", self.told[0])
+
+    def test_stopped_before_ready(self) -> None:
+        """Stopped before the session is ready, it sends nothing, and tells nothing."""
+        self.readiness = Deferred()
+        waiter = self.prober.probe()
+        self.prober.stop()
+        self.readiness.callback(None)
+        self.clock.advance(0)
+        self.failureResultOf(waiter, ProbeFailed)
+        self.assertEqual(self.told, [])
 
     def test_no_interval(self) -> None:
         """With no interval there is one probe."""

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 
@@ -14,10 +15,11 @@ from txdoorbell.heartbeat import Heartbeat
 from txdoorbell.notification import Hearable, quote_identifier
 from txdoorbell.probe import Prober
 from txdoorbell.resolver import LookupFailed
-from txdoorbell.session import DatabaseError, SessionEnded
+from txdoorbell.session import DatabaseError, SessionEnded, one_line
 
 __all__ = ["HearingSession", "SessionReport"]
 
+_ROLL_CALL = "select pg_catalog.pg_listening_channels()"
 _FORESEEN = (SessionEnded, DatabaseError, LookupFailed, UnicodeError)
 
 
@@ -33,6 +35,9 @@ class SessionReport(Protocol):
 
     def changed(self, channels: frozenset[str]) -> None:
         """Learn that a change was committed: LISTEN for these, perhaps none, and UNLISTEN."""
+
+    def restored(self, channels: frozenset[str]) -> None:
+        """Learn that LISTEN for these, perhaps none, was undone by others, and committed again."""
 
     def heard(self, session: "HearingSession", text: str) -> None:
         """Learn that a probe was heard."""
@@ -52,7 +57,8 @@ class HearingSession:
     Connects, commits LISTEN, and from then on hears until it is lost or closed.
 
     LISTEN and UNLISTEN follow what is wanted, one batch at a time; what is wanted meanwhile makes
-    one further batch. Nothing else is ever asked of the session, but the heartbeat.
+    one further batch. Nothing else is ever asked of the session, but the heartbeat, and before each
+    probe what it listens to: a function that got hold of it, or a pooler, may have undone that.
 
     :param retry: from the number of probes that could not be sent to seconds until the next.
     :param announcer: calls those who wait for a probe.
@@ -60,6 +66,8 @@ class HearingSession:
         channel of the probes aside.
     :param report: told the rest.
     """
+
+    log = Logger()
 
     def __init__(
         self,
@@ -79,16 +87,15 @@ class HearingSession:
         self._committed: frozenset[str] | None = None
         self._working = False
         self._pooled = False
+        self._probed = False
         self._session = connector.session(self._lost)
-        self._prober = Prober(
-            reactor, connector, timing, retry, lambda: self._session.last_read, self, announcer
-        )
+        self._prober = Prober(reactor, connector, timing, retry, self, announcer)
         self._heartbeat = Heartbeat(
             reactor,
             self._session,
             timing.heartbeat,
             timing.heartbeat_timeout,
-            lambda: self._prober.awaits_ring,
+            lambda: self._prober.has_session,
         )
         self._session.addNotifyObserver(notified)
         self._session.inbox.reserve(self._prober.channel, self._prober.hear)
@@ -102,6 +109,11 @@ class HearingSession:
     def latency(self) -> float | None:
         """Seconds that the last probe took to be heard; None before."""
         return self._prober.latency
+
+    @property
+    def last_read(self) -> float:
+        """When something was read from it, on the reactor's monotonic clock."""
+        return self._session.last_read
 
     @property
     def queue_usage(self) -> float | None:
@@ -135,9 +147,12 @@ class HearingSession:
     def _worked(self, result: Failure | None) -> None:
         self._working = False
         if isinstance(result, Failure):
-            if not result.check(*_FORESEEN):
-                log.err(result)
-            self._session.end(str(result.value))
+            self._failed(result)
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(*_FORESEEN):
+            log.err(failure)
+        self._session.end(str(failure.value))
 
     async def _establish(self) -> None:
         await self._connector.connect(self._session)
@@ -157,6 +172,34 @@ class HearingSession:
             await self._run(listen=added, unlisten=self._committed - wanted)
             self._committed = wanted
             self._report.changed(added)
+
+    def when_ready(self) -> Deferred[None]:
+        """
+        See to it that LISTEN is in force, before a probe; that is taken for granted for the first.
+
+        :returns: a fresh Deferred that fires then; never, when the session ends over it.
+        """
+        if not self._probed:
+            self._probed = True
+            return succeed(None)
+        ready: Deferred[None] = Deferred()
+        Deferred.fromCoroutine(self._call_the_roll()).addCallbacks(ready.callback, self._failed)
+        return ready
+
+    async def _call_the_roll(self) -> None:
+        within = self._timing.query_timeout
+        try:
+            listed = await self._session.query(_ROLL_CALL, within=within)
+        except DatabaseError as error:
+            self.log.warn("{sql}: {error}", sql=_ROLL_CALL, error=one_line(error))
+            return
+        # By now an UNLISTEN may be under way for what isn't wanted any more.
+        expected = (self._committed or frozenset()) & self._wanted | {self._prober.channel}
+        undone = expected - {name for (name,) in listed}
+        if undone:
+            await self._run(listen=undone)
+            self._report.restored(undone - {self._prober.channel})
+            await self._connector.set_up(self._session)
 
     async def _run(self, listen: Iterable[str], unlisten: Iterable[str] = ()) -> None:
         statements = [f"listen {quote_identifier(name)}" for name in sorted(listen)]

@@ -20,8 +20,8 @@ class Heartbeat:
 
     :param interval: seconds of silence before a question; 0 for none at all.
     :param timeout: seconds until the session is ended for want of the answer.
-    :param hold: while it returns true, no question is asked: the answer could bring along what the
-        session can't hear by itself.
+    :param hold: while it returns true, no question is asked: another is, or the answer could bring
+        along what the session can't hear by itself.
     """
 
     def __init__(

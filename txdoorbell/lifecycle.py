@@ -76,6 +76,9 @@ class Life(Protocol):
     def changed(self, channels: frozenset[str]) -> None:
         """Learn that LISTEN for further channels, or UNLISTEN, has been committed."""
 
+    def restored(self, channels: frozenset[str]) -> None:
+        """Learn that LISTEN for these channels was undone by others, and is committed again."""
+
     def heard(self, session: LiveSession, text: str) -> None:
         """Learn that a probe was heard."""
 
@@ -147,6 +150,13 @@ def _machine() -> Callable[[Core], Life]:  # noqa: C901, PLR0915 - one table, in
         if channels:
             core.tell_listening(channels, fresh=False)
         core.settle(session)
+
+    @listening.upon(Life.restored, nodata=True).loop()
+    @doubtful.upon(Life.restored, nodata=True).loop()
+    def catch_up_again(life: Life, core: Core, channels: frozenset[str]) -> None:
+        core.logbook.note_restored(channels)
+        if channels:
+            core.tell_listening(channels, fresh=False)
 
     @listening.upon(Life.heard, nodata=True).loop()
     def confirm(life: Life, core: Core, session: LiveSession, text: str) -> None:

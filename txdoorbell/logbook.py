@@ -9,6 +9,10 @@ from txdoorbell.notification import State
 __all__ = ["Logbook"]
 
 _FORMAT = "{name} ({endpoint}, channels {channels}) is {state}: {reason}"
+_RESTORED = (
+    "{name} ({endpoint}): something undid LISTEN in its session (UNLISTEN or DISCARD, by a pooler?);"
+    " it is committed again for {channels}"
+)
 _SHOWN = 10
 
 
@@ -44,6 +48,15 @@ class Logbook:
             reason=reason,
             endpoint=self._endpoint(),
             channels=_listed(channels),
+        )
+
+    def note_restored(self, channels: frozenset[str]) -> None:
+        """Take note that LISTEN was undone by others, and is committed again."""
+        self.log.warn(
+            _RESTORED,
+            name=self._name,
+            endpoint=self._endpoint(),
+            channels=_listed(channels) if channels else "the private channel of its probes",
         )
 
 

@@ -22,7 +22,7 @@ from txdoorbell.deadline import Deadline
 from txdoorbell.notification import Hearable
 from txdoorbell.session import Session, one_line
 
-__all__ = ["ProbeFailed", "ProbeReport", "Prober"]
+__all__ = ["ProbeFailed", "Probed", "Prober"]
 
 _RING = "select pg_catalog.pg_notify(%s, %s), pg_catalog.pg_notification_queue_usage()"
 
@@ -31,8 +31,19 @@ class ProbeFailed(Exception):
     """A probe wasn't heard in time or could not be sent, or nobody was listening."""
 
 
-class ProbeReport(Protocol):
-    """What came of a probe: one of these for each, unless it was stopped."""
+class Probed(Protocol):
+    """
+    The session that is probed: what a prober asks of it, and tells it.
+
+    Of each probe that isn't stopped one thing is told: heard, silent or unsent.
+    """
+
+    @property
+    def last_read(self) -> float:
+        """When something was read from it, on the reactor's monotonic clock."""
+
+    def when_ready(self) -> Deferred[None]:
+        """Return a fresh Deferred that fires once it should hear; never, when it ends before."""
 
     def heard(self) -> None:
         """Learn that the ring was heard."""
@@ -50,6 +61,7 @@ class _Probe:
 
     token: str
     session: Session
+    ready: bool = False
     rung_at: float = 0.0
     latency: float | None = None
     deadline: Deadline | None = None
@@ -65,15 +77,13 @@ class Prober:
     Rings a private channel now and then, one probe at a time.
 
     Its first probe begins at once, the next a while after each one's end. One that could not be
-    sent is repeated sooner.
+    sent is repeated sooner. Before each the session is to make ready.
 
     :param timing: ``probe_interval`` is from the end of one to the start of the next;
         ``probe_timeout`` is for sending, and again for hearing, where a session that is busy
         reading has it twice.
     :param retry: from the number of probes not sent in a row to the seconds until the next.
-    :param last_read: returns when something was read from the listening session, on the reactor's
-        monotonic clock.
-    :param report: told what came of each.
+    :param probed: the session, told what came of each.
     :param announcer: calls those who wait for a probe.
     """
 
@@ -83,8 +93,7 @@ class Prober:
         connector: Connector,
         timing: Timing,
         retry: Callable[[int], float],
-        last_read: Callable[[], float],
-        report: ProbeReport,
+        probed: Probed,
         announcer: Announcer,
     ) -> None:
         self.channel = f"txdoorbell_{token_hex(8)}"
@@ -95,8 +104,7 @@ class Prober:
         self._connector = connector
         self._timing = timing
         self._retry = retry
-        self._last_read = last_read
-        self._report = report
+        self._probed = probed
         self._announcer = announcer
         self._unsent = 0
         self._probe: _Probe | None = None
@@ -104,9 +112,10 @@ class Prober:
         self._waiters: list[Deferred[float]] = []
 
     @property
-    def awaits_ring(self) -> bool:
-        """Whether a ring has been sent and is to be heard."""
-        return self._probe is not None and self._probe.deadline is not None
+    def has_session(self) -> bool:
+        """Whether the session makes ready, or a ring has been sent that it is to hear."""
+        probe = self._probe
+        return probe is not None and not (probe.ready and probe.deadline is None)
 
     def probe(self) -> Deferred[float]:
         """
@@ -126,6 +135,12 @@ class Prober:
             return
         self._cancel_next()
         self._probe = probe = _Probe(token_hex(8), self._connector.session(lambda reason: None))
+        self._probed.when_ready().addCallback(lambda _: self._begin(probe))
+
+    def _begin(self, probe: _Probe) -> None:
+        if probe is not self._probe:
+            return
+        probe.ready = True
         sent = probe.session.expect(
             Deferred.fromCoroutine(self._send(probe)), "not sent", self._timing.probe_timeout
         )
@@ -162,7 +177,10 @@ class Prober:
             self._heard(probe.latency)
         else:
             probe.deadline = Deadline(
-                self._reactor, self._timing.probe_timeout, self._not_heard, self._last_read
+                self._reactor,
+                self._timing.probe_timeout,
+                self._not_heard,
+                lambda: self._probed.last_read,
             )
 
     def _failed(self, failure: Failure, probe: _Probe) -> None:
@@ -174,18 +192,18 @@ class Prober:
         self._unsent += 1
         reason = f"a probe could not be sent: {one_line(failure.value)}"
         self._finish(ProbeFailed(reason), self._retry(self._unsent))
-        self._report.unsent(reason)
+        self._probed.unsent(reason)
 
     def _heard(self, latency: float) -> None:
         self._unsent = 0
         self.latency = latency
         self._finish(latency, self._timing.probe_interval)
-        self._report.heard()
+        self._probed.heard()
 
     def _not_heard(self) -> None:
         reason = f"a ring on its private channel wasn't heard in {self._timing.probe_timeout:g} s"
         self._finish(ProbeFailed(reason), self._timing.probe_interval)
-        self._report.silent(reason)
+        self._probed.silent(reason)
 
     def _finish(self, result: float | ProbeFailed, until_next: float) -> None:
         if self._probe is not None:
