@@ -13,6 +13,7 @@ from txdoorbell.announcer import Announcer
 from txdoorbell.connector import Timing
 from txdoorbell.hearing import HearingSession
 from txdoorbell.notification import Hearable, Notification
+from txdoorbell.queuewatch import QueueWatch
 from txdoorbell.session import DatabaseError
 
 
@@ -35,6 +36,7 @@ class HearingTestCase(SynchronousTestCase):
             self.timing,
             float,
             Announcer(self.clock),
+            QueueWatch(5.0),
             self.notified.append,
             frozenset(channels),
             self,

@@ -232,6 +232,20 @@ class LifecycleTests(LogMixin, SynchronousTestCase):
         bench = self.bench("start established heard lost")
         self.assertEqual((bench.core.probe_latency, bench.core.queue_usage), (0.25, 0.5))
 
+    def test_measured_in_doubt(self) -> None:
+        """So is what a probe found that could not be sent: the queue may be full."""
+        bench = self.bench("start established heard")
+        bench.sessions[0].queue_usage = 1.0
+        happen(bench, "unsent")
+        self.assertEqual((bench.core.probe_latency, bench.core.queue_usage), (0.25, 1.0))
+
+    def test_measured_nothing(self) -> None:
+        """What the last session has not found out is known of the one before."""
+        bench = self.bench("start established heard lost retry established")
+        bench.sessions[-1].latency = bench.sessions[-1].queue_usage = None
+        happen(bench, "unsent")
+        self.assertEqual((bench.core.probe_latency, bench.core.queue_usage), (0.25, 0.5))
+
     def test_without_audience(self) -> None:
         """A listener whom nobody listens to works all the same."""
         bench = self.bench()

@@ -19,6 +19,22 @@ from txdoorbell.session import DatabaseError
 TIMING = Timing(query_timeout=3.0, probe_interval=60.0, probe_timeout=5.0)
 
 
+class FakeWatch:
+    """A watch on the queue that is given sessions, and leaves them open until it is stopped."""
+
+    def __init__(self) -> None:
+        self.looks: list[tuple[float, Any]] = []
+
+    def look(self, usage: float, session: Any) -> None:
+        """Take a session."""
+        self.looks.append((usage, session))
+
+    def stop(self) -> None:
+        """Close what was given."""
+        for _, session in self.looks:
+            session.close()
+
+
 class ProbeTestCase(SynchronousTestCase):
     """A prober of this test case, which stands in the place of a session."""
 
@@ -29,12 +45,13 @@ class ProbeTestCase(SynchronousTestCase):
         self.told: list[str] = []
         self.last_read = -60.0
         self.readiness: Deferred[None] = succeed(None)
+        self.watch: Any = FakeWatch()
         self.prober = self.make(TIMING)
 
     def make(self, timing: Timing) -> Prober:
         """Return a prober; stopped, it leaves nothing."""
         announcer = Announcer(self.clock)
-        prober = Prober(self.clock, self.connector, timing, float, self, announcer)
+        prober = Prober(self.clock, self.connector, timing, float, self, announcer, self.watch)
         self.addCleanup(self.finish, prober)
         return prober
 
@@ -166,6 +183,32 @@ class ProberTests(ProbeTestCase):
         self.ring(token)
         self.assertEqual(self.told, ["heard"])
 
+    def test_queue_looked_at(self) -> None:
+        """The connection is lent to the watch on the queue, whatever becomes of the ring."""
+        self.prober.start()
+        token = self.send()
+        self.session.answer([("", 0.5)])
+        self.assertEqual(self.watch.looks, [(0.5, self.session)])
+        self.ring(token)
+        self.assertTrue(self.session.is_open)
+        self.prober.stop()
+        self.assertFalse(self.session.is_open)
+
+    def test_queue_full(self) -> None:
+        """When the ring can't be sent, perhaps for a full queue, that is looked at all the same."""
+        self.prober.start()
+        self.send()
+        self.session.answer(DatabaseError("too many notifications in the NOTIFY queue"))
+        self.assertEqual(self.told, [])
+        self.session.answer([(1.0,)])
+        self.assertEqual(self.watch.looks, [(1.0, self.session)])
+        self.assertEqual(
+            self.told,
+            ["unsent: a probe could not be sent: too many notifications in the NOTIFY queue"],
+        )
+        self.assertTrue(self.session.is_open)
+        self.assertEqual(self.prober.queue_usage, 1.0)
+
     def test_not_connected(self) -> None:
         """A ring that could not be sent in time is no proof of anything, and is told as that."""
         self.prober.start()
@@ -179,6 +222,7 @@ class ProberTests(ProbeTestCase):
         self.clock.advance(1.0)
         self.send()
         self.session.answer(DatabaseError("read only"))
+        self.session.answer([(0.0,)])
         self.assertEqual(
             self.told,
             [

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import LogMixin
@@ -138,21 +139,26 @@ class WatchTests(LogMixin, SynchronousTestCase):
         self.assertIn("It is held back by pid 4711", self.logged_texts()[0])
 
     def test_once(self) -> None:
-        """The same again is no news; fuller by a tenth, or somebody else, is."""
-        for usage in (0.26, 0.28, 0.29):
-            self.look(usage, REPORT)
+        """While it stays like that there is one warning, whoever is suspected each time."""
+        self.look(0.26, REPORT)
+        for usage in (0.28, 0.51, 0.2, 0.3):
+            self.assertEqual(self.look(usage).asked, [])
         self.assertEqual(len(self.logged_texts()), 1)
-        self.look(0.31, REPORT)
-        self.assertEqual(len(self.logged_texts()), 2)
-        self.look(0.31, MUTE)
+
+    def test_ever_fuller(self) -> None:
+        """Twice as full is news, and so is nearly full; what follows is only a matter of time."""
+        filling = (0.26, 0.4, 0.53, 0.8, 0.89, 0.91, 1.0, 1.0)
+        warned = [usage for usage in filling if self.look(usage, REPORT).asked]
+        self.assertEqual(warned, [0.26, 0.53, 0.91])
         self.assertEqual(len(self.logged_texts()), 3)
 
     def test_recovered(self) -> None:
         """That it has recovered is said once; when it fills up again, that is news."""
         self.look(0.9, REPORT)
-        for _ in range(2):
-            self.look(0.01)
+        for usage in (0.2, 0.12, 0.01):
+            self.look(usage)
         self.assertEqual(len(self.logged_texts()), 1)
+        self.assertEqual(len(self.logged_texts(LogLevel.info)), 2)
         self.look(0.9, REPORT)
         self.assertEqual(len(self.logged_texts()), 2)
 

@@ -59,8 +59,11 @@ class Core:
             self.announcer.later(lambda: audience.listening(channels, fresh))
 
     def measure(self, session: "LiveSession") -> None:
-        """Keep what the last probe found."""
-        self.probe_latency, self.queue_usage = session.latency, session.queue_usage
+        """Keep what the last probe found, and of what it did not find what was known before."""
+        if session.latency is not None:
+            self.probe_latency = session.latency
+        if session.queue_usage is not None:
+            self.queue_usage = session.queue_usage
 
     def when_in_step(self, session: "LiveSession | None" = None) -> Deferred[None]:
         """Return a fresh Deferred that fires once a session listens to what is wanted."""

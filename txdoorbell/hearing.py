@@ -14,6 +14,7 @@ from txdoorbell.connector import Connector, Timing
 from txdoorbell.heartbeat import Heartbeat
 from txdoorbell.notification import Hearable, quote_identifier
 from txdoorbell.probe import Prober
+from txdoorbell.queuewatch import QueueWatch
 from txdoorbell.resolver import LookupFailed
 from txdoorbell.session import DatabaseError, SessionEnded, one_line
 
@@ -62,6 +63,7 @@ class HearingSession:
 
     :param retry: from the number of probes that could not be sent to seconds until the next.
     :param announcer: calls those who wait for a probe.
+    :param watch: told how full the server's notification queue is.
     :param notified: given each notification, in order of commit and at once; those on the private
         channel of the probes aside.
     :param report: told the rest.
@@ -76,6 +78,7 @@ class HearingSession:
         timing: Timing,
         retry: Callable[[int], float],
         announcer: Announcer,
+        watch: QueueWatch,
         notified: Callable[[Hearable], object],
         channels: frozenset[str],
         report: SessionReport,
@@ -89,7 +92,7 @@ class HearingSession:
         self._pooled = False
         self._probed = False
         self._session = connector.session(self._lost)
-        self._prober = Prober(reactor, connector, timing, retry, self, announcer)
+        self._prober = Prober(reactor, connector, timing, retry, self, announcer, watch)
         self._heartbeat = Heartbeat(
             reactor,
             self._session,

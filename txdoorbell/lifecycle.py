@@ -171,6 +171,7 @@ def _machine() -> Callable[[Core], Life]:  # noqa: C901, PLR0915 - one table, in
     @listening.upon(Life.unsent, nodata=True).to(doubtful)
     @doubtful.upon(Life.unsent, nodata=True).loop()
     def doubt(life: Life, core: Core, session: LiveSession, text: str) -> None:
+        core.measure(session)
         core.enter(State.DEAF, text)
 
     @listening.upon(Life.silent, nodata=True).to(deaf_waiting)

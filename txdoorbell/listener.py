@@ -25,6 +25,7 @@ from txdoorbell.notification import (
     check_channel,
     check_payload,
 )
+from txdoorbell.queuewatch import QueueWatch
 
 if TYPE_CHECKING:
     from txdoorbell.hearing import HearingSession
@@ -99,6 +100,7 @@ class Listener(Service):
         self._dsn = Dsn(dsn)
         self._announcer = Announcer(reactor)
         self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
+        self._watch = QueueWatch(query_timeout)
         self._ringer: Ringer | None = None
         logbook = Logbook(name or "listener", lambda: self._dsn.description)
         self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
@@ -223,6 +225,7 @@ class Listener(Service):
             self._timing,
             self._backoff,
             self._announcer,
+            self._watch,
             _nobody if audience is None else audience.notified,
             channels,
             life,

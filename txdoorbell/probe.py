@@ -20,11 +20,13 @@ from txdoorbell.clocks import monotonic_of
 from txdoorbell.connector import Connector, Timing
 from txdoorbell.deadline import Deadline
 from txdoorbell.notification import Hearable
-from txdoorbell.session import Session, one_line
+from txdoorbell.queuewatch import QueueWatch
+from txdoorbell.session import DatabaseError, Session, one_line
 
 __all__ = ["ProbeFailed", "Probed", "Prober"]
 
-_RING = "select pg_catalog.pg_notify(%s, %s), pg_catalog.pg_notification_queue_usage()"
+_USAGE = "pg_catalog.pg_notification_queue_usage()"
+_RING = f"select pg_catalog.pg_notify(%s, %s), {_USAGE}"
 
 
 class ProbeFailed(Exception):
@@ -57,17 +59,23 @@ class Probed(Protocol):
 
 @dataclass
 class _Probe:
-    """One ring on the private channel. Its deadline exists while it is sent and not heard."""
+    """
+    One ring on the private channel. Its deadline exists while it is sent and not heard.
+
+    The session is the watch's, to be closed, once it is known how full the queue is.
+    """
 
     token: str
     session: Session
+    usage: float | None = None
     ready: bool = False
     rung_at: float = 0.0
     latency: float | None = None
     deadline: Deadline | None = None
 
     def cancel(self) -> None:
-        self.session.close()
+        if self.usage is None:
+            self.session.close()
         if self.deadline is not None:
             self.deadline.cancel()
 
@@ -85,6 +93,7 @@ class Prober:
     :param retry: from the number of probes not sent in a row to the seconds until the next.
     :param probed: the session, told what came of each.
     :param announcer: calls those who wait for a probe.
+    :param watch: given each probe's connection, when the ring is sent or could not be sent.
     """
 
     def __init__(
@@ -95,6 +104,7 @@ class Prober:
         retry: Callable[[int], float],
         probed: Probed,
         announcer: Announcer,
+        watch: QueueWatch,
     ) -> None:
         self.channel = f"txdoorbell_{token_hex(8)}"
         self.latency: float | None = None
@@ -106,6 +116,7 @@ class Prober:
         self._retry = retry
         self._probed = probed
         self._announcer = announcer
+        self._watch = watch
         self._unsent = 0
         self._probe: _Probe | None = None
         self._next: IDelayedCall | None = None
@@ -149,6 +160,7 @@ class Prober:
     def stop(self) -> None:
         """Probe no more; those who wait for a probe are failed."""
         self._cancel_next()
+        self._watch.stop()
         probe, self._probe = self._probe, None
         if probe is not None:
             probe.cancel()
@@ -163,16 +175,19 @@ class Prober:
         if probe.deadline is not None:
             self._heard(probe.latency)
 
-    async def _send(self, probe: _Probe) -> float:
+    async def _send(self, probe: _Probe) -> None:
         await self._connector.connect(probe.session)
         probe.rung_at = self._now()
-        ring = self.channel, probe.token
-        [(_, usage)] = await probe.session.query(_RING, ring, within=self._timing.query_timeout)
-        return float(usage)
+        ring, within = (self.channel, probe.token), self._timing.query_timeout
+        try:
+            [(_, probe.usage)] = await probe.session.query(_RING, ring, within=within)
+        except DatabaseError:
+            # The queue may be full.
+            [(probe.usage,)] = await probe.session.query(f"select {_USAGE}", within=within)
+            raise
 
-    def _sent(self, usage: float, probe: _Probe) -> None:
-        self.queue_usage = usage
-        probe.session.close()
+    def _sent(self, _: object, probe: _Probe) -> None:
+        self._look_at_queue(probe)
         if probe.latency is not None:
             self._heard(probe.latency)
         else:
@@ -186,6 +201,7 @@ class Prober:
     def _failed(self, failure: Failure, probe: _Probe) -> None:
         if probe is not self._probe:
             return
+        self._look_at_queue(probe)
         if probe.latency is not None:
             self._heard(probe.latency)
             return
@@ -193,6 +209,11 @@ class Prober:
         reason = f"a probe could not be sent: {one_line(failure.value)}"
         self._finish(ProbeFailed(reason), self._retry(self._unsent))
         self._probed.unsent(reason)
+
+    def _look_at_queue(self, probe: _Probe) -> None:
+        if probe.usage is not None:
+            self.queue_usage = probe.usage
+            self._watch.look(probe.usage, probe.session)
 
     def _heard(self, latency: float) -> None:
         self._unsent = 0

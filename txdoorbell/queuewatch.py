@@ -21,6 +21,9 @@ __all__ = ["THRESHOLD", "QueueWatch", "Suspect", "WatchedSession", "named_pid", 
 THRESHOLD = 0.25
 """How full the queue may be, from 0 to 1, before somebody is warned."""
 
+NEARLY_FULL = 0.9
+"""How full it must be for a last warning."""
+
 SUSPECTS = """
 select pid, application_name, usename, datname,
     state = 'idle' and wait_event = 'ClientWrite',
@@ -124,7 +127,8 @@ class QueueWatch:
     """
     Warns when the queue fills up, with the name of who holds it back; and once it has recovered.
 
-    There is a warning when the queue becomes fuller by a tenth, or somebody else is suspected.
+    There is a warning when the queue is fuller than :data:`THRESHOLD`, when it is twice as full as
+    at the last warning, and when it is nearly full. It has recovered at half of that threshold.
 
     :param timeout: seconds in which the server must say whom to suspect.
     """
@@ -134,7 +138,7 @@ class QueueWatch:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._session: WatchedSession | None = None
-        self._warned: tuple[int, ...] = ()
+        self._limit = THRESHOLD
 
     def look(self, usage: float, session: WatchedSession) -> None:
         """
@@ -144,15 +148,15 @@ class QueueWatch:
         :param session: is closed, at once or when it has been asked.
         """
         self.stop()
-        if usage > THRESHOLD:
+        if usage > self._limit:
             self._session = session
             named = named_pid(session.notices)
             asked = session.query(SUSPECTS, [named or 0] * 2, within=self._timeout)
             asked.addBoth(self._looked, session, usage, named)
             return
         session.close()
-        if self._warned:
-            self._warned = ()
+        if self._limit > THRESHOLD and usage <= THRESHOLD / 2:
+            self._limit = THRESHOLD
             self.log.info(
                 "the notification queue of PostgreSQL has been emptied: {usage} full",
                 usage=f"{usage:.0%}",
@@ -175,7 +179,5 @@ class QueueWatch:
             return
         self.stop()
         suspects = None if isinstance(rows, Failure) else [Suspect(*row) for row in rows]
-        warned = int(usage * 10), *(suspect.pid for suspect in suspects or ())
-        if warned != self._warned:
-            self._warned = warned
-            self.log.warn("{text}", text=warning(usage, suspects, named))
+        self._limit = 2 * usage if usage > NEARLY_FULL else min(2 * usage, NEARLY_FULL)
+        self.log.warn("{text}", text=warning(usage, suspects, named))

@@ -98,6 +98,8 @@ class QueueTests(BellFaultTestCase):
         culprit = self.culprit()
         with self.assertRaises(psycopg2.Error):
             await deferToThread(self.send, PAGES + 1)
+        await wait_for("a warning", self.warnings)
+        self.assertIn(f"pid {culprit.info.backend_pid} ", self.warnings()[-1])
         await wait_for("the doubt", lambda: bell.listener.state is State.DEAF)
         await wait_for("its reason", lambda: "too many notifications" in self.reason(bell))
         with self.assertRaises(DatabaseError):
@@ -105,6 +107,25 @@ class QueueTests(BellFaultTestCase):
         culprit.rollback()
         await wait_for("health", lambda: bell.listener.state is State.LISTENING)
         await self.runs(bell, began, self.dsn)
+
+    def warnings(self) -> list[str]:
+        """Return what the log says of the queue."""
+        return [text for text in self.logged_texts() if "the notification queue" in text]
+
+    async def test_warned(self) -> None:
+        """Above a quarter one warning names who holds it back; twice as full is one more."""
+        listener, _ = await self.listening(self.dsn, probe_interval=0.1)
+        culprit = self.culprit()
+        for fuller, warnings in ((PAGES // 3, 1), (PAGES // 2, 2)):
+            await deferToThread(self.send, fuller)
+            await wait_for("a warning", lambda: len(self.warnings()) >= warnings)  # noqa: B023
+            for _ in range(3):
+                await in_time("a probe", listener.probe())
+            self.assertEqual(len(self.warnings()), warnings)
+            self.assertIn(f"pid {culprit.info.backend_pid} ", self.warnings()[-1])
+            self.assertIn("application_name 'culprit'", self.warnings()[-1])
+        self.assertGreater(listener.queue_usage or 0.0, 0.5)
+        self.assertEqual(listener.state, State.LISTENING)
 
     def reason(self, bell: Any) -> str:
         """Return why a doorbell's listener is in its state."""
