@@ -29,6 +29,8 @@ from txdoorbell.notification import (
     check_payload,
 )
 from txdoorbell.processor import check_seconds
+from txdoorbell.snapshot import doorbell_status
+from txdoorbell.status import DoorbellStatus
 from txdoorbell.stream import NotificationStream, Streams
 from txdoorbell.switchboard import Switchboard
 from txdoorbell.wiring import Wiring
@@ -214,6 +216,10 @@ class Doorbell(MultiService):
             loop.startService()
         stopped = self._wiring.when_quiet().addCallback(lambda _: self._wiring.stop())
         return stopped.addCallback(_nothing)
+
+    def status(self) -> DoorbellStatus:
+        """Return a snapshot of all of it, immutable; it holds no password."""
+        return doorbell_status(self, self._ear, self._alarm.misses, self._guard.blocked_for)
 
     # -- the service
 

@@ -22,6 +22,8 @@ class Ear:
     :param switchboard: given every notification.
     :param wiring: rung as a whole after each new session, and when the safety net is cast.
     :param interval: seconds between two casts of the safety net; 0 for never.
+    :ivar since: epoch seconds of the last change of the source's state.
+    :ivar listened: the channels for which LISTEN was committed on the last session.
     """
 
     def __init__(
@@ -33,7 +35,10 @@ class Ear:
     ) -> None:
         self._dispatch = switchboard.dispatch
         self._wiring = wiring
+        self._reactor = reactor
         self._state = State.STOPPED
+        self.since = reactor.seconds()
+        self.listened: frozenset[str] = frozenset()
         interval = check_seconds("interval", interval, zero=True)
         self._net = SafetyNet(reactor, interval, lambda: wiring.ring_all(Cause.INTERVAL))
         self._silence = Silence(reactor)
@@ -56,6 +61,11 @@ class Ear:
     def interval(self, seconds: float) -> None:
         self._net.interval = check_seconds("interval", seconds, zero=True)
         self._net.rearm()
+
+    @property
+    def now(self) -> float:
+        """The wall clock's time, in epoch seconds."""
+        return self._reactor.seconds()
 
     def start(self) -> None:
         """Begin to count the time."""
@@ -82,6 +92,7 @@ class Ear:
 
     def listening(self, channels: frozenset[str], fresh: bool) -> None:
         """Make good what could not be heard before this LISTEN was committed."""
+        self.listened = channels if fresh else self.listened | channels
         if fresh:
             self._wiring.ring_all(Cause.RECONNECT)
         else:
@@ -89,6 +100,7 @@ class Ear:
 
     def state_changed(self, state: State, reason: str) -> None:
         """Cast the safety net more often while nothing is heard."""
+        self.since = self._reactor.seconds()
         hears = state is State.LISTENING
         self._net.hear(hears)
         if hears:

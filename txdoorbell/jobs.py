@@ -63,6 +63,9 @@ class Jobs:
         self._heap: list[tuple[int, int, Job]] = []
         self._submitted = 0
 
+    def __len__(self) -> int:
+        return sum(not job.withdrawn for _, _, job in self._heap)
+
     def __bool__(self) -> bool:
         while self._heap and self._heap[0][2].withdrawn:
             heappop(self._heap)

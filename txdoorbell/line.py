@@ -68,12 +68,14 @@ class Line:
     A channel and its hearers.
 
     :ivar hearers: by key, in the order in which they came. Changed by the methods only.
+    :ivar rung: how many notifications there were.
     """
 
-    __slots__ = ("_plan", "hearers", "muted", "name")
+    __slots__ = ("_plan", "hearers", "muted", "name", "rung")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.rung = 0
         self.muted = False
         self.hearers: dict[tuple[bool, Hashable], Hearer] = {}
         self._plan: tuple[Hearer, ...] | None = None
@@ -117,6 +119,7 @@ class Line:
 
     def ring(self, notification: Hearable) -> None:
         """Call each hearer once, as :meth:`txdoorbell.switchboard.Switchboard.dispatch` says."""
+        self.rung += 1
         plan = self._plan
         if plan is None:
             plan = self._plan = tuple(filter(self.hears, self.hearers.values()))

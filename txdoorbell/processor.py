@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 from txdoorbell.causes import Cause
 from txdoorbell.notification import Notification, check_channels
 from txdoorbell.outcomes import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING
+from txdoorbell.record import Record
 
 _Choice = TypeVar("_Choice")
 
@@ -78,6 +79,7 @@ class Processor:
     :param key: what the user knows it by: the function itself, or the handler object.
     :param stop: called when the loop stops, in a thread.
     :ivar cause: why it was called last.
+    :ivar record: what has happened to it so far.
     :ivar listed: whether its wake-ups are shown to the user.
     :raises TypeError: when an option has the wrong type; the text names the function.
     :raises ValueError: when an option has an impossible value; the text names the function.
@@ -102,6 +104,7 @@ class Processor:
         "options",
         "order",
         "priority",
+        "record",
         "removed",
         "requested",
         "retry",
@@ -151,6 +154,7 @@ class Processor:
         self.listed = True
         self.failures = 0
         self.cause = Cause.START
+        self.record = Record()
         self.requested = self.not_before = 0.0
         self.wake: tuple[float, int, Processor] | None = None
 

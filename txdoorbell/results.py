@@ -51,10 +51,12 @@ class Results:
         except Exception:  # noqa: BLE001 - a result can be hostile; it stops nobody else
             self._failed(processor, Failure())
         else:
+            processor.record.result = value
             self._returned(processor, outcome)
 
     def _returned(self, processor: Processor, outcome: Outcome | float) -> None:
         processor.failures = 0
+        processor.record.succeeded = self._wakeups.monotonic()
         if outcome is FOUND_WORK or outcome is WORK_REMAINING:
             self._found_work(processor)
         if processor.removed:
@@ -65,11 +67,13 @@ class Results:
             self._wakeups.set(processor, outcome, self._policy.minimum_delay)
 
     def _found_work(self, processor: Processor) -> None:
+        processor.record.finds += 1
         self.finds[processor.cause] += 1
         if self.on_find is not None:
             self.on_find(processor)
 
     def _failed(self, processor: Processor, failure: Failure) -> None:
+        processor.record.fail(failure)
         log.err(
             failure, f"{self._policy.name}: {processor.name} failed; {self._what_next(processor)}"
         )

@@ -13,7 +13,9 @@ from txdoorbell.causes import Cause
 from txdoorbell.notification import Hearable
 from txdoorbell.processor import Processor
 from txdoorbell.runner import Runner
+from txdoorbell.snapshot import loop_status
 from txdoorbell.states import State
+from txdoorbell.status import LoopStatus
 from txdoorbell.waiters import Waiters
 
 _DEAF = (State.STOPPING, State.STOPPED)
@@ -91,12 +93,16 @@ class Ringable:
     @property
     def runs(self) -> Mapping[str, int]:
         """How many runs began, by cause: ring, reconnect, start, wakeup, remaining, interval."""
-        return _by_word(self._agenda.runs)
+        return self.status().runs
 
     @property
     def finds(self) -> Mapping[str, int]:
         """How often a function said that it had found work, by the cause of its call."""
-        return _by_word(self._runner.results.finds)
+        return self.status().finds
+
+    def status(self) -> LoopStatus:
+        """Return a snapshot of how the loop is, and each of its functions."""
+        return loop_status(self._runner)
 
     @property
     def on_find(self) -> Callable[[Processor], None] | None:
@@ -209,7 +215,3 @@ class Ringable:
         else:
             self._runner.fail_jobs()
         return job.done
-
-
-def _by_word(counts: Mapping[Cause, int]) -> Mapping[str, int]:
-    return {cause.word: count for cause, count in counts.items()}

@@ -53,11 +53,10 @@ class Runner:
         self.state = State.NEW
         self._reactor = reactor
         self._clock = SteadyClock(reactor)
-        self.wakeups = Wakeups(reactor.seconds, self._clock.monotonic)
+        self.monotonic = self._clock.monotonic
+        self.wakeups = Wakeups(reactor.seconds, self.monotonic)
         self.results = Results(policy, self.agenda, self.wakeups)
-        self._caller = Caller(
-            self._clock, self._clock.monotonic, policy, self._finished, self._is_stuck
-        )
+        self._caller = Caller(self._clock, self.monotonic, policy, self._finished, self._is_stuck)
         self.on_stuck: Callable[[str], None] | None = None
         self._roll_call = _roll_call(roll_call, policy.name)
         self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call)
@@ -144,6 +143,12 @@ class Runner:
         return None if active is None else active.name
 
     @property
+    def active_processor(self) -> Processor | None:
+        """The processor that is active, None when it is none."""
+        active = self._caller.active
+        return active if isinstance(active, Processor) else None
+
+    @property
     def stuck(self) -> str | None:
         """The name of what was cancelled and does not end, None when nothing is."""
         return self._caller.stuck
@@ -207,6 +212,8 @@ class Runner:
 
     def _begin(self, work: Work) -> None:
         if isinstance(work, Processor):
+            work.record.runs += 1
+            work.record.began = self.monotonic()
             work.interrupted = work.wake is not None
             if work.interrupted:
                 self.wakeups.cancel(work)
@@ -230,7 +237,9 @@ class Runner:
     def _came(self, work: Work, value: object) -> None:
         if isinstance(work, Job):
             work.finish(value)
-        elif self.state in _ENDING and was_cancelled(value):
+            return
+        work.record.ended(self.monotonic(), value)
+        if self.state in _ENDING and was_cancelled(value):
             self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
         elif value is not None or work.failures:
             self.results.take(work, value)

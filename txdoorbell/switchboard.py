@@ -179,6 +179,10 @@ class Switchboard:
         """Return all channels by name, with their subscribers; the caller's to keep."""
         return {name: line.view() for name, line in self._lines.items()}
 
+    def counts(self) -> dict[str, int]:
+        """Return how many notifications there were on each channel since it was added."""
+        return {name: line.rung for name, line in self._lines.items()}
+
     def subscribers(self) -> dict[Hashable, dict[str, SubscriptionView]]:
         """Return all subscribers by id, with their channels; the caller's to keep."""
         return {

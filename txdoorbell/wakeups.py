@@ -34,13 +34,17 @@ class Wakeups:
 
     def __init__(self, epoch: Callable[[], float], monotonic: Callable[[], float]) -> None:
         self._epoch = epoch
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._distance = epoch() - monotonic()
         self._heap: list[tuple[float, int, Processor]] = []
         self._sequence = 0
         self._times: dict[Hashable, float] = {}
         self.times: Mapping[Hashable, float] = MappingProxyType(self._times)
         """What the user registered -> epoch seconds; live, read-only."""
+
+    def distance(self) -> float:
+        """Return the seconds from the monotonic clock to the wall clock, as they are now."""
+        return self._epoch() - self.monotonic()
 
     def set(self, processor: Processor, requested: float, delay: float) -> None:
         """
@@ -51,7 +55,7 @@ class Wakeups:
         :param delay: and not before so many seconds have passed from now.
         """
         processor.requested = requested if requested > self._epoch() else -math.inf
-        processor.not_before = self._monotonic() + delay
+        processor.not_before = self.monotonic() + delay
         self._push(processor)
         if len(self._heap) > 64 + 2 * len(self._times):
             self._rebuild()
@@ -69,7 +73,7 @@ class Wakeups:
     def take_due(self) -> Iterator[Processor]:
         """Take out every processor whose time has come, the earliest first."""
         self.resettle()
-        now, monotonic = self._epoch(), self._monotonic()
+        now, monotonic = self._epoch(), self.monotonic()
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)
             processor = entry[2]
@@ -93,7 +97,7 @@ class Wakeups:
 
     def resettle(self) -> None:
         """Order the heap anew when the wall clock has been stepped."""
-        distance = self._epoch() - self._monotonic()
+        distance = self.distance()
         if abs(distance - self._distance) > STEP:
             self._distance = distance
             self._rebuild()

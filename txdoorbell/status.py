@@ -1,0 +1,102 @@
+"""
+How a doorbell is: a snapshot of all of it, immutable and free of passwords.
+
+Times are epoch seconds by the wall clock, lengths of time seconds. Whatever is None is not known
+yet, or not so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FunctionStatus:
+    """One processing function; ``cause`` says why it was called last."""
+
+    name: str
+    channels: tuple[str, ...] | None
+    active: bool
+    muted: bool
+    runs: int
+    errors: int
+    failures_in_a_row: int
+    finds: int
+    cause: str
+    began: float | None
+    took: float | None
+    succeeded: float | None
+    result: str
+    error: str | None
+    wakes: float | None
+
+
+@dataclass(frozen=True)
+class LoopStatus:
+    """One loop; ``active`` and ``stuck`` are names of functions, ``submitted`` is a number."""
+
+    name: str
+    state: str
+    active: str | None
+    active_since: float | None
+    stuck: str | None
+    rung: int
+    covered: int
+    submitted: int
+    runs: Mapping[str, int]
+    finds: Mapping[str, int]
+    functions: tuple[FunctionStatus, ...]
+
+
+@dataclass(frozen=True)
+class ChannelStatus:
+    """One channel; ``rung`` counts its notifications."""
+
+    name: str
+    rung: int
+    active: bool
+    muted: bool
+    rings_loops: bool
+    subscribers: int
+
+
+@dataclass(frozen=True)
+class ListenerStatus:
+    """The listener; ``queue_usage`` is that of the whole server, 0 to 1."""
+
+    state: str
+    reason: str
+    since: float
+    endpoint: str
+    channels: tuple[str, ...]
+    probe_latency: float | None
+    queue_usage: float | None
+
+
+@dataclass(frozen=True)
+class DoorbellStatus:
+    """
+    A doorbell at one moment.
+
+    :ivar now: that moment.
+    :ivar sick: why the process should be restarted, in words; empty when it should not.
+    :ivar unready: why a ring may not be heard at once, in words; empty when it will be.
+    :ivar misses: how often work was found that nobody had announced.
+    """
+
+    now: float
+    name: str
+    running: bool
+    sick: tuple[str, ...]
+    unready: tuple[str, ...]
+    misses: int
+    interval: float
+    listener: ListenerStatus
+    loops: tuple[LoopStatus, ...]
+    channels: tuple[ChannelStatus, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain dicts, lists and values, for JSON."""
+        return asdict(self)
