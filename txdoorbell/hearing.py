@@ -190,9 +190,8 @@ class HearingSession:
         return ready
 
     async def _call_the_roll(self) -> None:
-        within = self._timing.query_timeout
         try:
-            listed = await self._session.query(_ROLL_CALL, within=within)
+            listed = await self._session.query(_ROLL_CALL, within=self._timing.heartbeat_timeout)
         except DatabaseError as error:
             self.log.warn("{sql}: {error}", sql=_ROLL_CALL, error=one_line(error))
             return

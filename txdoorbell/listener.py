@@ -56,7 +56,7 @@ class Listener(Service):
     :param connect_timeout: seconds for connecting, looking up names included.
     :param query_timeout: seconds for LISTEN, and for each other query.
     :param heartbeat: seconds of silence after which the server is asked a question; 0 for never.
-    :param heartbeat_timeout: seconds in which it must answer.
+    :param heartbeat_timeout: seconds in which it must answer, then and before each probe.
     :param probe_interval: seconds between two probes; 0 for only one per session.
     :param probe_timeout: seconds in which a probe must be sent, and again for it to be heard.
     :param backoff: from the number of failures in a row to the seconds until the next attempt;
