@@ -27,8 +27,12 @@ _SET_UP = (
     "select count(pg_catalog.set_config(known.name, wanted.value, false))"
     " from rows from (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[]))"
     " as wanted(name, value)"
-    " join pg_catalog.pg_settings as known using (name))"
+    " join pg_catalog.pg_settings as known using (name)),"
+    " case pg_catalog.current_setting('server_encoding') when 'SQL_ASCII'"
+    " then pg_catalog.set_config('client_encoding', 'SQL_ASCII', false) end"
 )
+"""Where the database takes any bytes, the server must not check them on their way to us: it would
+end the session for those that are no UTF-8. psycopg2 replaces them."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Connector:
         :returns: whether a pooler is in between: the backend isn't the one announced.
         """
         values = list(_SETTINGS), list(_SETTINGS.values())
-        [(pid, _)] = await session.query(_SET_UP, values, within=self._timing.query_timeout)
+        [(pid, *_)] = await session.query(_SET_UP, values, within=self._timing.query_timeout)
         return bool(pid != session.backend_pid)
 
     def when_settled(self) -> Deferred[list[None]]:

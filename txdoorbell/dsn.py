@@ -80,10 +80,15 @@ class Dsn:
         return f"<Dsn {self.description}>"
 
     def parameters(self) -> dict[str, str]:
-        """Return what to give to libpq: what the DSN says, and our keepalives."""
+        """
+        Return what to give to libpq: what the DSN says, our keepalives, and UTF-8.
+
+        Another encoding, which the DSN or the environment may ask for, would lack characters: the
+        server ends a session to which it can't convert a payload.
+        """
         settings = self._settings()
         ours = {key: value for key, value in _OURS.items() if key not in settings}
-        return {**self._given, **ours}
+        return {**self._given, **ours, "client_encoding": "UTF8"}
 
     def endpoints(self) -> list[Endpoint]:
         """Return the servers that libpq would try, in its order."""

@@ -138,24 +138,6 @@ class HostileTests(BellFaultTestCase):
             self.assertRaises(ValueError, bell.add_channels, name)
         await in_time("a probe", bell.listener.probe())
 
-    async def test_no_such_character(self) -> None:
-        """
-        A payload has no form in the encoding that the environment asks for.
-
-        PostgreSQL ends the session for that. It is a loss like any other: made good.
-        """
-        began: list[float] = []
-        bell = self.doorbell(
-            f"{self.dsn} client_encoding=latin1",
-            lambda: began.append(self.reactor().seconds()),
-            **PATIENT,
-        )
-        await self.runs(bell, began, self.dsn)
-        before = len(began)
-        ring(self.dsn, "jobs", "€ 100")
-        await wait_for("a run that makes it good", lambda: len(began) > before)
-        await self.runs(bell, began, self.dsn)
-
     async def test_failing_subscriber(self) -> None:
         """A subscriber that fails is logged, and the others hear all the same."""
         heard: list[object] = []
