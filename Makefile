@@ -8,8 +8,9 @@ version := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and pri
 made := $(VENV)/made-$(version)
 # Given to trial: a module, a test case, "-j2", "--reactor=select", ...
 TESTS ?= tests
+MINUTES ?= 15
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test lint docs bench soak clean
 
 demo: $(made)-demo
 	$(BIN)/twistd -n doorbell
@@ -32,6 +33,10 @@ docs: $(made)-docs
 # About half an hour, on a machine that does nothing else. A part of it:  BENCH="wake storm --quick" make bench
 bench: $(made)-bench
 	$(BIN)/python -m benchmarks --results benchmarks/results $(BENCH)
+
+# Faults every few seconds, for as long as asked; nothing may be missed. One kind of them:  SOAK="--only frozen" make soak
+soak: $(made)-test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SOAK)
 
 clean:
 	rm -rf $(VENV) _trial_temp* build dist docs/_build *.egg-info .hypothesis .mypy_cache .ruff_cache

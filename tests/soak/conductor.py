@@ -1,0 +1,245 @@
+"""The process of a soak that runs the server and the proxy, makes the faults, and judges."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import deferToThread
+
+import tests
+from tests.proxy import Proxy
+from tests.servers import QUICK, execute
+from tests.soak.faults import FAULTS, Fault, Site
+from tests.soak.health import Health
+from tests.soak.record import CHANNELS, Ring, StateReader, read_events, read_rings
+from tests.soak.verdict import TOLERANCE, Trouble, Verdict
+from tests.waiting import wait_for
+from txdoorbell.embedded import PostgresServer
+
+HASTY = {
+    "connect_timeout": 2.0,
+    "query_timeout": 2.0,
+    "heartbeat": 2.0,
+    "heartbeat_timeout": 1.0,
+    "probe_interval": 3.0,
+    "probe_timeout": 1.0,
+    "backoff": 1.0,
+}
+"""The listener's options, with the most seconds between two attempts: many faults a minute."""
+
+USUAL = {
+    "connect_timeout": 10.0,
+    "query_timeout": 5.0,
+    "heartbeat": 10.0,
+    "heartbeat_timeout": 5.0,
+    "probe_interval": 60.0,
+    "probe_timeout": 5.0,
+    "backoff": 30.0,
+}
+"""The defaults: few faults a minute, since each is given the time that it may take."""
+
+_TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+
+
+class Soak:
+    """
+    A soak, from the start of the server to the verdict.
+
+    :param reactor: the real one.
+    :param folder: for all files.
+    :param options: the doorbell's: :data:`HASTY` or :data:`USUAL`.
+    :param rate: rings per second.
+    :param seed: of the choice of faults and of their times.
+    :param faults: those to choose from.
+    """
+
+    def __init__(
+        self,
+        reactor: Any,
+        folder: Path,
+        options: dict[str, float],
+        rate: float,
+        seed: int,
+        faults: Sequence[Fault] = FAULTS,
+    ) -> None:
+        self._reactor = reactor
+        self._faults = faults
+        self._folder = folder
+        self._options = options
+        self._rate = rate
+        self._random = random.Random(seed)
+        self._cleanups: list[Callable[[], object]] = []
+        self._troubles: list[Trouble] = []
+        self._rings = folder / "rings"
+        self._events = folder / "events"
+        self._state = StateReader(self._events)
+
+    def addCleanup(self, cleanup: Callable[..., object], *args: object) -> None:
+        """Have a function called at the end, the last one first; as a test case does."""
+        self._cleanups.append(lambda: cleanup(*args))
+
+    async def run(self, minutes: float, say: Callable[[str], None]) -> bool:
+        """
+        Run, and say how it went.
+
+        :param minutes: for which faults are made; it takes a little longer.
+        :returns: whether all was well.
+        """
+        try:
+            site, twistd, ringer = await self._set_up()
+            health = Health(twistd.pid)
+            LoopingCall(health.look).start(2.0)
+            await self._make_faults(site, monotonic() + 60 * minutes)
+            ringer.kill()
+            await self._settled()
+            status = await self._ends(twistd)
+            return await self._judge(site, health, status, say)
+        finally:
+            for cleanup in reversed(self._cleanups):
+                await maybeDeferred(cleanup)
+
+    async def _set_up(self) -> tuple[Site, subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+        server = PostgresServer(self._folder / "data", tcp=True, settings=QUICK)
+        self.addCleanup(deferToThread, server.stop, "immediate")
+        await deferToThread(server.start)
+        direct = f"{server.dsn} dbname=soak"
+        await deferToThread(execute, server.dsn, "create database soak")
+        await deferToThread(execute, direct, "create table ring (number bigint primary key)")
+        host, port = "127.0.0.1", int(server.dsn.partition("port=")[2].split()[0])
+        proxy = Proxy(self, (host, port))  # type: ignore[arg-type] # it is asked for cleanups only
+        twistd = self._spawn(
+            ["-c", _TWISTD, "-n", "--pidfile=", "-y", str(Path(__file__).with_name("soak.tac"))],
+            SOAK_DSN=f"{direct} port={proxy.port} sslmode=disable",
+            SOAK_RECORD=str(self._events),
+            SOAK_OPTIONS=json.dumps(self._options),
+        )
+        await wait_for("the doorbell to listen", lambda: self._state.latest() == "listening", 30.0)
+        arguments = [direct, str(self._rings), str(self._rate)]
+        ringer = self._spawn(["-m", "tests.soak.ringer", *arguments])
+        return Site(server, proxy, server.dsn, twistd.pid), twistd, ringer
+
+    def _spawn(self, arguments: list[str], **environ: str) -> subprocess.Popen[bytes]:
+        root = str(Path(tests.__file__).resolve().parent.parent)
+        with (self._folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self._folder,
+                env={**os.environ, "PYTHONPATH": root, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    async def _make_faults(self, site: Site, end: float) -> None:
+        await self._pass(3.0)
+        while monotonic() < end:
+            fault = self._random.choice(self._faults)
+            changes = self._changes()
+            await self._make(fault, site)
+            # Now and then the next one comes while this one is still being coped with.
+            if self._random.random() < 0.8:
+                await self._found(fault, changes)
+                await wait_for("health", lambda: self._state.latest() == "listening", 120.0)
+                await self._pass(self._random.uniform(0.5, 4.0))
+            else:
+                await self._pass(self._random.uniform(0.0, 0.5))
+
+    def _changes(self) -> int:
+        self._state.latest()
+        return self._state.changes
+
+    async def _found(self, fault: Fault, changes: int) -> None:
+        """Wait until a silent fault has been found out, if it is: a short one may pass unseen."""
+        end = monotonic() + self._bound(fault)
+        while fault.silent and self._changes() == changes and monotonic() < end:
+            await self._pass(0.1)
+
+    async def _make(self, fault: Fault, site: Site) -> None:
+        injected = monotonic()
+        await fault.inject(site)
+        if fault.lift is not None:
+            await self._pass(self._random.uniform(*fault.hold))
+            await fault.lift(site)
+        lifted = monotonic() if fault.lift is not None else injected
+        self._troubles.append(Trouble(fault.name, injected, lifted, self._bound(fault)))
+
+    def _bound(self, fault: Fault) -> float:
+        """Return in how many seconds after the end of a fault all is promised to be well."""
+        timing = self._options
+        back = timing["connect_timeout"] + timing["backoff"]
+        if not fault.silent:
+            return back
+        beat = timing["heartbeat"] * 1.1 + timing["heartbeat_timeout"]
+        probe = timing["probe_interval"] + 3 * timing["probe_timeout"]
+        return max(beat, probe) + timing["query_timeout"] + back
+
+    async def _settled(self) -> None:
+        bound = max(map(self._bound, self._faults))
+        await self._pass(bound + TOLERANCE)
+
+    async def _pass(self, seconds: float) -> None:
+        await deferLater(self._reactor, seconds)
+
+    async def _ends(self, twistd: subprocess.Popen[bytes]) -> int:
+        twistd.send_signal(signal.SIGTERM)
+        await wait_for("twistd to end", lambda: twistd.poll() is not None, 10.0)
+        return twistd.returncode
+
+    async def _judge(
+        self, site: Site, health: Health, status: int, say: Callable[[str], None]
+    ) -> bool:
+        rings = await self._committed(site)
+        verdict = Verdict(rings, read_events(self._events), self._troubles)
+        for covered in [*verdict.missed, *verdict.unproven]:
+            say(f"{'unproven' if covered.unproven else 'MISSED'}: {covered}")
+        states = Counter(e.what for e in read_events(self._events) if e.kind == "state")
+        errors = self._errors()
+        lines = [
+            *verdict.table(),
+            "",
+            f"faults          {len(self._troubles)}",
+            f"rings sent      {len(rings)}, on {len(CHANNELS)} channels",
+            f"covered         {sum(covered.began is not None for covered in verdict.covered)},"
+            f" of which {verdict.unheard} without having been heard",
+            f"missed          {len(verdict.missed)}",
+            f"unproven        {len(verdict.unproven)}",
+            f"states          {', '.join(f'{n} times {s}' for s, n in sorted(states.items()))}",
+            *health.lines(),
+            f"errors logged   {len(errors)}",
+            f"exit status     {status}",
+        ]
+        complaints = [*health.leaks, *errors]
+        if verdict.missed:
+            complaints.append(f"{len(verdict.missed)} rings were missed")
+        # twistd ends itself by the signal that it was sent, once everything has stopped.
+        if status not in (0, -signal.SIGTERM):
+            complaints.append(f"twistd ended with status {status}")
+        for line in [*lines, "", "VERDICT: " + ("; ".join(complaints) or "all is well")]:
+            say(line)
+        return not complaints
+
+    async def _committed(self, site: Site) -> list[Ring]:
+        rows = await deferToThread(
+            execute, f"{site.server.dsn} dbname=soak", "select number from ring"
+        )
+        numbers = {number for (number,) in rows}
+        return [ring for ring in read_rings(self._rings) if ring.number in numbers]
+
+    def _errors(self) -> list[str]:
+        log = (self._folder / "log").read_text(errors="replace").splitlines()
+        return [line for line in log if "Unhandled" in line or "Traceback" in line]

@@ -1,0 +1,142 @@
+"""
+What a soak has shown: which rings were missed, and how long each fault was felt.
+
+Data only. A ring is covered by a run of its channel's function that is known to have begun after
+its commit: after the server's answer to the COMMIT, or after the ring itself was heard.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.soak.record import Event, Ring
+
+TOLERANCE = 2.0
+"""Seconds that the machine may take for anything, with servers recovering beside it."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """
+    A fault that was made.
+
+    :ivar injected: when it began.
+    :ivar lifted: when its cause was gone; what is done at once is gone at once.
+    :ivar bound: seconds after that in which all is well again, as promised.
+    """
+
+    name: str
+    injected: float
+    lifted: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Covered:
+    """
+    A ring, and when its run began.
+
+    :ivar began: None when there was no such run.
+    :ivar unproven: there was one that began while the COMMIT was under way: perhaps after it.
+    """
+
+    ring: Ring
+    began: float | None
+    unproven: bool
+
+    def wait(self, since: float = 0.0) -> float:
+        """Return how long the ring waited for its run, a time before ``since`` not counted."""
+        return max(0.0, (self.began or 0.0) - max(self.ring.after, since))
+
+
+class Verdict:
+    """
+    The judgement on a soak.
+
+    :param rings: those that were committed.
+    :param events: what the doorbell has written down.
+    :param troubles: the faults, in order.
+    """
+
+    def __init__(
+        self, rings: Iterable[Ring], events: Iterable[Event], troubles: Sequence[Trouble]
+    ) -> None:
+        self.troubles = troubles
+        self._heard: dict[str, float] = {}
+        self._runs: dict[str, list[float]] = {}
+        for event in events:
+            if event.kind == "heard":
+                self._heard.setdefault(event.what, event.time)
+            elif event.kind == "ran":
+                self._runs.setdefault(event.what, []).append(event.time)
+        for runs in self._runs.values():
+            runs.sort()
+        self.covered = [self._cover(ring) for ring in rings]
+
+    def _cover(self, ring: Ring) -> Covered:
+        runs = self._runs.get(ring.channel, [])
+        committed = min(ring.after, self._heard.get(str(ring.number), ring.after))
+        place = bisect_left(runs, committed)
+        unproven = bisect_left(runs, ring.before) < place
+        return Covered(ring, runs[place] if place < len(runs) else None, unproven)
+
+    def due(self, ring: Ring) -> float:
+        """Return by when a run must have begun, the faults that were active considered."""
+        deadline = ring.after + TOLERANCE
+        for trouble in self.troubles:
+            end = trouble.lifted + trouble.bound
+            if trouble.injected <= deadline and end >= ring.after:
+                deadline = max(deadline, end + TOLERANCE)
+        return deadline
+
+    def late(self) -> Iterator[Covered]:
+        """Generate the rings that had no run in time, whatever followed later."""
+        for covered in self.covered:
+            if covered.began is None or covered.began > self.due(covered.ring):
+                yield covered
+
+    @property
+    def missed(self) -> list[Covered]:
+        """The rings that had no run in time: there must be none."""
+        return [covered for covered in self.late() if not covered.unproven]
+
+    @property
+    def unproven(self) -> list[Covered]:
+        """The rings for which nobody can say: a run began while their COMMIT was under way."""
+        return [covered for covered in self.late() if covered.unproven]
+
+    @property
+    def unheard(self) -> int:
+        """How many rings were covered without having been heard."""
+        return sum(str(covered.ring.number) not in self._heard for covered in self.covered)
+
+    def waits(self) -> dict[str, list[float]]:
+        """
+        Return how long each fault was felt, by name.
+
+        That is the longest that any ring from this fault to the next waited for its run, the time
+        aside that the fault itself lasted.
+        """
+        found: dict[str, list[float]] = {}
+        ends = [trouble.injected for trouble in self.troubles[1:]] + [float("inf")]
+        times = sorted((c for c in self.covered if c.began is not None), key=_after)
+        for trouble, end in zip(self.troubles, ends, strict=True):
+            first, last = (bisect_left(times, t, key=_after) for t in (trouble.injected, end))
+            felt = [covered.wait(trouble.lifted) for covered in times[first:last]]
+            found.setdefault(trouble.name, []).append(max(felt, default=0.0))
+        return found
+
+    def table(self) -> list[str]:
+        """Return lines: each kind of fault, how often, how long it was felt."""
+        lines = [f"{'fault':<34}{'times':>6}{'median':>10}{'worst':>10}"]
+        for name, waits in sorted(self.waits().items()):
+            figures = f"{median(waits):>8.3f} s{max(waits):>8.3f} s"
+            lines.append(f"{name:<34}{len(waits):>6}{figures}")
+        return lines
+
+
+def _after(covered: Covered) -> float:
+    return covered.ring.after
