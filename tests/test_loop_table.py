@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell import runner as module
+from txdoorbell import states as module
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.runner import Runner
