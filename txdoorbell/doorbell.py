@@ -221,6 +221,12 @@ class Doorbell(MultiService):
         """Return a snapshot of all of it, immutable; it holds no password."""
         return doorbell_status(self, self._ear, self._alarm.misses, self._guard.blocked_for)
 
+    def watch(self, function: Callable[[], None] | None) -> None:
+        """Have :meth:`status` looked at, by one, each time it has changed; None for nobody."""
+        self._ear.on_change = function
+        for loop in self.loops:
+            loop.on_change = function
+
     # -- the service
 
     def startService(self) -> None:

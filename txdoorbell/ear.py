@@ -23,6 +23,7 @@ class Ear:
     :param wiring: rung as a whole after each new session, and when the safety net is cast.
     :param interval: seconds between two casts of the safety net; 0 for never.
     :ivar since: epoch seconds of the last change of the source's state.
+    :ivar on_change: called when that state has changed; None for nobody.
     :ivar listened: the channels for which LISTEN was committed on the last session.
     """
 
@@ -39,6 +40,7 @@ class Ear:
         self._state = State.STOPPED
         self.since = reactor.seconds()
         self.listened: frozenset[str] = frozenset()
+        self.on_change: Callable[[], object] | None = None
         interval = check_seconds("interval", interval, zero=True)
         self._net = SafetyNet(reactor, interval, lambda: wiring.ring_all(Cause.INTERVAL))
         self._silence = Silence(reactor)
@@ -108,6 +110,8 @@ class Ear:
         elif self._state is State.LISTENING and state is not State.STOPPED:
             self._deafness.start()
         self._state = state
+        if self.on_change is not None:
+            self.on_change()
 
 
 def _seconds(what: str, seconds: float | None) -> float | None:

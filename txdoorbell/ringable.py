@@ -128,6 +128,15 @@ class Ringable:
         self._runner.on_stuck = function
 
     @property
+    def on_change(self) -> Callable[[], None] | None:
+        """Called when a quiet loop has been rung, and when it is quiet again; None for nobody."""
+        return self._runner.on_change
+
+    @on_change.setter
+    def on_change(self, function: Callable[[], None] | None) -> None:
+        self._runner.on_change = function
+
+    @property
     def wakeups(self) -> Mapping[Hashable, float]:
         """What sleeps until when: what was added -> epoch seconds. Live and read-only."""
         return self._runner.wakeups.times
@@ -173,6 +182,8 @@ class Ringable:
             except BaseException:  # noqa: BLE001 - a hook stops nobody
                 log.err(None, f"{self.name}: loop_done() failed")
         self._quiet_waiters.look()
+        if ran and self._runner.on_change is not None:
+            self._runner.on_change()
 
     # -- muting, and work done once
 
@@ -196,6 +207,26 @@ class Ringable:
             unmuted.missed = False
             self._agenda.make_due(unmuted, Cause.RING)
             self._runner.ring()
+
+    def named(self, name: str) -> Hashable:
+        """
+        Return what was added under a name: the first, where there are several.
+
+        :raises KeyError: when there is no such function.
+        """
+        for key, processor in self._agenda.processors.items():
+            if processor.name == name:
+                return key
+        raise KeyError(name)
+
+    def call_soon(self, processor: Hashable) -> None:
+        """
+        Make one function due now, rung or not; a muted one when it is unmuted.
+
+        :raises KeyError: when there is no such function.
+        """
+        self._agenda.make_due(self._agenda.processors[processor], Cause.RING)
+        self._runner.ring()
 
     def submit(
         self, function: Callable[..., Any], /, *args: Any, priority: int = 0, **kwargs: Any

@@ -21,8 +21,9 @@ from txdoorbell.clocks import SteadyClock
 from txdoorbell.jobs import Job, Jobs, LoopStopped
 from txdoorbell.policy import SLICE, Policy
 from txdoorbell.processor import Processor
+from txdoorbell.response import Response
 from txdoorbell.results import Results
-from txdoorbell.sequence import Sequence, Work
+from txdoorbell.sequence import Sequence, Work, unlisted
 from txdoorbell.states import State
 from txdoorbell.waiting import was_cancelled
 from txdoorbell.wakeups import Wakeups
@@ -55,11 +56,13 @@ class Runner:
         self._clock = SteadyClock(reactor)
         self.monotonic = self._clock.monotonic
         self.wakeups = Wakeups(reactor.seconds, self.monotonic)
+        response = self.response = Response(self.monotonic)
         self.results = Results(policy, self.agenda, self.wakeups)
         self._caller = Caller(self._clock, self.monotonic, policy, self._finished, self._is_stuck)
         self.on_stuck: Callable[[str], None] | None = None
-        self._roll_call = _roll_call(roll_call, policy.name)
-        self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call)
+        self.on_change: Callable[[], None] | None = None
+        self._roll_call = unlisted(roll_call, f"{policy.name}.get_processors")
+        self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call, response)
         self._quiet = quiet
         self._timer: IDelayedCall | None = None
         self._stop_waiters: list[Deferred[None]] = []
@@ -83,8 +86,12 @@ class Runner:
 
     def ring(self) -> None:
         """Take note that something has become due."""
+        if self.response.rung is None:
+            self.response.rung = self.monotonic()
         if self.state is State.QUIET:
             self._to(State.DUE, 0.0, self._turn)
+            if self.on_change is not None:
+                self.on_change()
 
     def stop(self) -> Deferred[None]:
         """
@@ -212,8 +219,9 @@ class Runner:
 
     def _begin(self, work: Work) -> None:
         if isinstance(work, Processor):
-            work.record.runs += 1
-            work.record.began = self.monotonic()
+            record = work.record
+            record.runs += 1
+            record.began = self.monotonic()
             work.interrupted = work.wake is not None
             if work.interrupted:
                 self.wakeups.cancel(work)
@@ -239,9 +247,11 @@ class Runner:
             work.finish(value)
             return
         work.record.ended(self.monotonic(), value)
+        if value is None and not work.failures:
+            return
         if self.state in _ENDING and was_cancelled(value):
             self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
-        elif value is not None or work.failures:
+        else:
             self.results.take(work, value)
 
     def _is_stuck(self, name: str) -> None:
@@ -288,11 +298,3 @@ class Runner:
     def _fail(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             job.fail(LoopStopped(f"{self.policy.name} stopped before {job.name} ended"))
-
-
-def _roll_call(function: Callable[[], None] | None, name: str) -> Processor | None:
-    if function is None:
-        return None
-    roll_call = Processor(function, name=f"{name}.get_processors")
-    roll_call.listed = False
-    return roll_call

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from txdoorbell.agenda import Agenda
 from txdoorbell.causes import Cause
 from txdoorbell.jobs import Job, Jobs
 from txdoorbell.processor import Processor
+from txdoorbell.response import Response
 from txdoorbell.wakeups import Wakeups
 
 Work = Processor | Job
@@ -20,15 +21,22 @@ class Sequence:
     A run is all that is due when it begins. A job and a processor take turns.
 
     :param roll_call: called when a run begins, before it is put together; None for nothing.
+    :param response: told when a run begins.
     """
 
     def __init__(
-        self, agenda: Agenda, wakeups: Wakeups, jobs: Jobs, roll_call: Processor | None
+        self,
+        agenda: Agenda,
+        wakeups: Wakeups,
+        jobs: Jobs,
+        roll_call: Processor | None,
+        response: Response,
     ) -> None:
         self._agenda = agenda
         self._wakeups = wakeups
         self._jobs = jobs
         self._roll_call = roll_call
+        self._response = response
         self._roll_called = False
         self._run: Iterator[Processor] = iter(())
         self._ran = False
@@ -85,4 +93,14 @@ class Sequence:
     def _begin_run(self) -> None:
         self._ran = True
         self._roll_called = False
+        self._response.begin()
         self._run = iter([p for p in self._agenda.begin_run() if p is not self._roll_call])
+
+
+def unlisted(function: Callable[[], None] | None, name: str) -> Processor | None:
+    """Return a processor that is called like the others, and that no user has added."""
+    if function is None:
+        return None
+    processor = Processor(function, name=name)
+    processor.listed = False
+    return processor

@@ -40,6 +40,7 @@ def loop_status(runner: Runner) -> LoopStatus:
         submitted=len(runner.jobs),
         runs={cause.word: count for cause, count in runner.agenda.runs.items()},
         finds={cause.word: count for cause, count in runner.results.finds.items()},
+        latencies=runner.response.latencies,
         functions=functions,
     )
 
@@ -63,6 +64,7 @@ def _function_status(processor: Processor, active: bool, epoch: float) -> Functi
         result=_result(record.result),
         error=record.error,
         wakes=None if processor.wake is None else processor.wake[0],
+        durations=record.durations(active),
     )
 
 

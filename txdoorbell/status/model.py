@@ -11,10 +11,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from txdoorbell.histogram import Durations
+
 
 @dataclass(frozen=True)
 class FunctionStatus:
-    """One processing function; ``cause`` says why it was called last."""
+    """
+    One processing function; ``cause`` says why it was called last.
+
+    :ivar durations: how long its calls took.
+    """
 
     name: str
     channels: tuple[str, ...] | None
@@ -31,11 +37,16 @@ class FunctionStatus:
     result: str
     error: str | None
     wakes: float | None
+    durations: Durations
 
 
 @dataclass(frozen=True)
 class LoopStatus:
-    """One loop; ``active`` and ``stuck`` are names of functions, ``submitted`` is a number."""
+    """
+    One loop; ``active`` and ``stuck`` are names of functions, ``submitted`` is a number.
+
+    :ivar latencies: from the first ring that a run serves to the beginning of that run.
+    """
 
     name: str
     state: str
@@ -47,6 +58,7 @@ class LoopStatus:
     submitted: int
     runs: Mapping[str, int]
     finds: Mapping[str, int]
+    latencies: Durations
     functions: tuple[FunctionStatus, ...]
 
 
