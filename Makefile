@@ -6,8 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 version := $(shell $(PYTHON) -c 'import sys; sys.version_info >= (3, 11) and print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 made := $(VENV)/made-$(version)
-# Given to trial: a module, a test case, "-j2", "--reactor=select", ...
-TESTS ?= tests
+# Given to trial: a module, a test case, "-j2" for two processes, "--reactor=select", ...
+TESTS ?= -j2 tests
 MINUTES ?= 15
 
 .PHONY: demo test lint docs bench soak clean
