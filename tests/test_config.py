@@ -11,8 +11,9 @@ from psycopg2.extensions import parse_dsn
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config_functions import other, process, wants
-from txdoorbell.config import Config, ConfigError, read_config
+from txdoorbell.config import ConfigError, read_config
 from txdoorbell.credentials import with_password
+from txdoorbell.functions import Plan
 from txdoorbell.settings import Settings
 
 HERE = "tests.config_functions"
@@ -21,7 +22,7 @@ HERE = "tests.config_functions"
 class ConfigTestCase(SynchronousTestCase):
     """Reads files that the tests write."""
 
-    def read(self, text: str, **environ: str) -> Config:
+    def read(self, text: str, **environ: str) -> Plan:
         """Read a file that nobody else can."""
         path = self.write(text)
         return read_config(path, environ)

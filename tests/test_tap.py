@@ -148,10 +148,27 @@ class OptionsTests(SynchronousTestCase):
         error = self.assertRaises(SystemExit, options.parseOptions, ["--interval=x"])
         self.assertTrue(str(error).startswith("twistd doorbell: --interval: 'x'"), error)
 
+    def test_config(self) -> None:
+        """A file takes the place of the options that say the same."""
+        path = Path(self.mktemp())
+        path.write_text(f'channels = ["jobs"]\n[[function]]\ncall = "{__name__}:process"\n')
+        options = tap.Options()
+        options.parseOptions(["--config", str(path)])
+        self.assertEqual(options["plan"].settings.channels, ("jobs",))
+        for given in ("--dsn=", "--channel=x", "--interval=0", "--embedded=x"):
+            said = self.refused("--config", str(path), given)
+            self.assertEqual(said, f"--config and {given.partition('=')[0]} exclude each other")
+
+    def test_log_format(self) -> None:
+        """The log is text or JSON."""
+        self.assertEqual(self.parse()["log-format"], "text")
+        self.assertEqual(self.parse("--log-format=json")["log-format"], "json")
+        self.assertIn("'xml' is neither text nor json", self.refused("--log-format=xml"))
+
     def test_help(self) -> None:
         """The help has every option, and examples."""
         text = str(tap.Options())
-        for option in ("--dsn", "--channel", "--processor", "--interval", "--embedded"):
+        for option in ("--dsn", "--channel", "--processor", "--interval", "--embedded", "--config"):
             self.assertIn(f"{option}=", text)
         self.assertIn("Examples:\n  twistd -n doorbell\n", text)
 
@@ -198,6 +215,17 @@ class ServiceTests(SynchronousTestCase):
 
 class TwistdTests(CommandTestCase):
     """Bad input, as its user sees it: one line on stderr, and a status that isn't 0."""
+
+    async def test_config(self) -> None:
+        """A file with mistakes: a line for each."""
+        (self.directory / "bell.toml").write_text('interval = "x"\n[database]\nport = 5432\n')
+        command = self.twistd("-n", "doorbell", "--config", "bell.toml")
+        self.assertEqual(await command.ends(), 1)
+        self.assertEqual(command.out, "")
+        first, second = command.err.splitlines()
+        self.assertIn("bell.toml, line 1: interval: expected a number of seconds", first)
+        self.assertIn("bell.toml, line 3: database.port: there is no such key", second)
+        self.assertTrue(second.startswith("twistd doorbell: "), second)
 
     async def test_unknown_option(self) -> None:
         """An unknown option."""

@@ -10,20 +10,18 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
 from txdoorbell.credentials import exposure
-from txdoorbell.functions import Loaded
+from txdoorbell.functions import Plan
 from txdoorbell.meaning import check_meaning
-from txdoorbell.settings import Settings
 from txdoorbell.shape import Problem, structure
 from txdoorbell.tomllines import KeyPath, line_of, shown
 from txdoorbell.variables import MissingVariable, substitute
 
-__all__ = ["Config", "ConfigError", "read_config"]
+__all__ = ["ConfigError", "read_config"]
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
@@ -41,24 +39,7 @@ class ConfigError(ValueError):
         self.problems = problems
 
 
-@dataclass(frozen=True)
-class Config:
-    """
-    What a file comes to.
-
-    :ivar functions: imported.
-    :ivar on_idle: imported, if there is one.
-    :ivar warnings: what is unwise about the file, a line for each.
-    """
-
-    path: Path
-    settings: Settings
-    functions: tuple[Loaded, ...]
-    on_idle: Any
-    warnings: tuple[str, ...]
-
-
-def read_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def read_config(path: Path, environ: Mapping[str, str] = os.environ) -> Plan:
     """
     Read a file, and import what it names. Modules imported before are not imported again.
 
@@ -77,7 +58,7 @@ def read_config(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
         raise ConfigError([_line(path, text, raw, problem) for problem in _sorted(text, problems)])
     exposed = exposure(path, raw)
     warnings = ([exposed] if exposed else []) + [f"{path}: {text}" for text in meaning.warnings]
-    return Config(path, settings, meaning.functions, meaning.on_idle, tuple(warnings))
+    return Plan(settings, meaning.functions, meaning.on_idle, tuple(warnings))
 
 
 def _read(path: Path) -> str:

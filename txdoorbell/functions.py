@@ -11,7 +11,7 @@ from txdoorbell.loop import Loop
 from txdoorbell.processor import Handler, Processor
 from txdoorbell.settings import Function, LoopOptions, Settings
 
-__all__ = ["Changes", "Loaded", "Roster", "load_function", "loop_of"]
+__all__ = ["Changes", "Loaded", "Plan", "Roster", "load_function", "loop_of"]
 
 _FOR_HANDLERS = ("call", "loop", "blocking")
 
@@ -47,6 +47,22 @@ class Loaded:
             loop.register(cast(Handler, self.processor), **options)
         else:
             loop.add(cast(Callable[..., object], self.processor), **options)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    Settings, and what they name.
+
+    :ivar functions: imported, in order.
+    :ivar on_idle: imported, if there is one.
+    :ivar warnings: what is unwise about them, a line for each.
+    """
+
+    settings: Settings
+    functions: tuple[Loaded, ...] = ()
+    on_idle: Callable[[], object] | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def loop_of(function: Function, loops: Iterable[LoopOptions]) -> str:

@@ -9,24 +9,30 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from twisted.application.service import IService
+from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
-from txdoorbell.doorbell import Doorbell
+from txdoorbell.assembly import Assembly
+from txdoorbell.attendant import Attendant
+from txdoorbell.credentials import with_password
 from txdoorbell.driver import DriverMissing
 from txdoorbell.dsn import check_dsn
 from txdoorbell.embedded import EmbeddedService, EmbeddedUnavailable, PostgresServer
-from txdoorbell.exitstatus import exit_when_resigned
+from txdoorbell.functions import Loaded, Plan
 from txdoorbell.housing import Housing
 from txdoorbell.invitation import invite
-from txdoorbell.load import LoadError, add_processor, import_from_here, load_processor
+from txdoorbell.jsonlog import JsonLogged
+from txdoorbell.load import LoadError, import_from_here, load_processor
 from txdoorbell.notification import check_channel
 from txdoorbell.processor import check_seconds
+from txdoorbell.reload import Reloader
 from txdoorbell.sample import Sample
+from txdoorbell.settings import Database, LoopOptions, Settings
+from txdoorbell.supervisor import Supervisor
 from txdoorbell.words import not_understood
 
 __all__ = ["Options", "makeService"]
@@ -42,7 +48,12 @@ Examples:
   twistd -n doorbell --dsn "dbname=app" --channel jobs --processor jobs:process
         run process() of the module jobs, which may lie in the current
         directory, whenever a NOTIFY on the channel jobs is committed
+  twistd -n doorbell --config doorbell.toml --log-format json
+        run what the file names; SIGHUP reads it again
 """
+
+_IN_THE_FILE = ("dsn", "channel", "processor", "interval", "embedded")
+"""The options whose place a configuration file takes."""
 
 
 def _interval(text: str) -> float:
@@ -52,6 +63,12 @@ def _interval(text: str) -> float:
         raise usage.UsageError(
             f"--interval: {text!r} is no number of seconds; 0 or more is allowed, 0 is never"
         ) from None
+
+
+def _log_format(text: str) -> str:
+    if text not in ("text", "json"):
+        raise usage.UsageError(f"--log-format: {text!r} is neither text nor json")
+    return text
 
 
 class Options(usage.Options):
@@ -69,8 +86,9 @@ class Options(usage.Options):
         [
             "interval",
             None,
-            60.0,
-            "The safety net: everything runs each so many seconds, rung or not; 0 for never.",
+            None,
+            "The safety net: everything runs each so many seconds, rung or not; 0 for never. "
+            "[default: 60]",
             _interval,
         ],
         [
@@ -80,6 +98,15 @@ class Options(usage.Options):
             "Run a private PostgreSQL with its files in this directory, and connect to that.",
             Path,
         ],
+        [
+            "config",
+            None,
+            None,
+            "Take all that from this TOML file, in place of --dsn, --channel, --processor, "
+            "--interval and --embedded. SIGHUP reads it again.",
+            lambda text: Path(text).absolute(),
+        ],
+        ["log-format", None, "text", "The log: text, or json, a line for each event.", _log_format],
     ]
 
     def __init__(self) -> None:
@@ -123,19 +150,52 @@ class Options(usage.Options):
         except usage.UsageError as error:
             if self.parent is None:
                 raise
-            raise SystemExit(f"twistd doorbell: {error}") from None
+            lines = str(error).splitlines()
+            raise SystemExit("\n".join(f"twistd doorbell: {line}" for line in lines)) from None
 
     def postOptions(self) -> None:
         """Find out what would keep the service from starting, before it is made."""
-        if self["dsn"] is not None and self["embedded"] is not None:
-            raise usage.UsageError("--dsn and --embedded exclude each other")
-        self["channel"] = self["channel"] or ["doorbell"]
+        self._check_together()
         try:
-            check_dsn(self["dsn"] or "")
-            if self["embedded"] is not None:
-                _check_folder(self["embedded"])
+            self["plan"] = self._plan_of_options() if self["config"] is None else self._read()
+            embedded = self["plan"].settings.database.embedded
+            if embedded is not None:
+                _check_folder(Path(embedded))
         except (ValueError, DriverMissing, EmbeddedUnavailable) as error:
             raise usage.UsageError(str(error).replace("DSN:", "--dsn:")) from None
+
+    @property
+    def twistd(self) -> Mapping[str, Any]:
+        """The options of ``twistd`` itself; none when these are parsed alone."""
+        return self.parent or {}
+
+    def _check_together(self) -> None:
+        if self["dsn"] is not None and self["embedded"] is not None:
+            raise usage.UsageError("--dsn and --embedded exclude each other")
+        beside = [name for name in _IN_THE_FILE if self[name] not in (None, [])]
+        if self["config"] is not None and beside:
+            raise usage.UsageError(f"--config and --{beside[0]} exclude each other")
+        if self["log-format"] == "json" and self.twistd.get("syslog"):
+            raise usage.UsageError("--log-format json and --syslog exclude each other")
+
+    def _read(self) -> Plan:
+        from txdoorbell.config import read_config
+
+        import_from_here()
+        return read_config(self["config"])
+
+    def _plan_of_options(self) -> Plan:
+        self["channel"] = self["channel"] or ["doorbell"]
+        if self["interval"] is None:
+            self["interval"] = Settings().interval
+        check_dsn(self["dsn"] or "")
+        embedded = None if self["embedded"] is None else str(self["embedded"])
+        settings = Settings(
+            channels=tuple(self["channel"]),
+            interval=self["interval"],
+            database=Database(dsn=self["dsn"] or "", embedded=embedded),
+        )
+        return Plan(settings, _functions(self["processor"]))
 
     def getUsage(self, width: int | None = None) -> str:
         """Return the help, with examples at its end."""
@@ -153,26 +213,50 @@ def _check_folder(folder: Path) -> None:
         raise EmbeddedUnavailable(f"{folder}: {error.strerror}") from None
 
 
+def _functions(processors: Sequence[Any]) -> tuple[Loaded, ...]:
+    """Return the functions of a command line; without one, the sample."""
+    loop = LoopOptions().name
+    if processors:
+        return tuple(dict.fromkeys(Loaded(loop, processor, ()) for processor in processors))
+    sample = Sample()
+    return (Loaded(loop, sample, (("name", "sample"), ("hint", sample.hint))),)
+
+
 def makeService(options: Options) -> IService:
-    """Return the doorbell that the options ask for, on its private PostgreSQL if it has one."""
+    """Return the doorbell that the options ask for, with what is to be beside it."""
     from twisted.internet import reactor
 
-    if options["embedded"] is None:
-        return _make_doorbell(reactor, options["dsn"] or "", options)
-    server = PostgresServer(options["embedded"])
-    housing = Housing(EmbeddedService(cast(Any, reactor), server))
-    bell = _make_doorbell(reactor, server.dsn, options)
-    bell.setServiceParent(housing)
-    invite(bell, server.data)
-    return housing
+    plan, supervisor = options["plan"], Supervisor.of()
+    assembly, service = _make(reactor, plan, options["config"] is not None or supervisor)
+    attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
+    pidfile = (options.twistd).get("pidfile")
+    Ending(reactor, assembly.bell, pidfile=pidfile).setServiceParent(assembly.bell)
+    if options["config"] is not None:
+        reloader = Reloader(reactor, options["config"], plan, assembly)
+        reloader.setServiceParent(service)
+        if attendant is not None:
+            reloader.before_reload = attendant.reloading
+            reloader.after_reload = attendant.reloaded
+    if attendant is not None:
+        attendant.setServiceParent(service)
+    if options["log-format"] == "json":
+        return JsonLogged(service, options.twistd)
+    return service
 
 
-def _make_doorbell(reactor: Any, dsn: str, options: Options) -> Doorbell:
-    bell = Doorbell(reactor, dsn, channels=options["channel"], interval=options["interval"])
-    for processor in options["processor"]:
-        add_processor(bell.loop, processor)
-    if not options["processor"]:
-        sample = Sample()
-        bell.add(sample, name="sample", hint=sample.hint)
-    exit_when_resigned(reactor, bell)
-    return bell
+def _make(reactor: Any, plan: Plan, accompanied: object) -> tuple[Assembly, MultiService]:
+    """Return a doorbell, and the service that it is, or that it is a part of."""
+    database = plan.settings.database
+    if database.embedded is None:
+        assembly = Assembly(reactor, plan, with_password(database.dsn, database.password))
+        if not accompanied:
+            return assembly, assembly.bell
+        house = MultiService()
+        assembly.bell.setServiceParent(house)
+        return assembly, house
+    server = PostgresServer(Path(database.embedded))
+    housing = Housing(EmbeddedService(reactor, server))
+    assembly = Assembly(reactor, plan, server.dsn)
+    assembly.bell.setServiceParent(housing)
+    invite(assembly.bell, server.data)
+    return assembly, housing

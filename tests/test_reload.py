@@ -1,0 +1,190 @@
+"""SIGHUP: a configuration that is read again, while the doorbell goes on listening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from tests.commands import Command, CommandTestCase
+from tests.servers import execute, shared_server
+from tests.waiting import wait_for
+from txdoorbell.functions import Changes, Loaded, Roster
+from txdoorbell.loop import Loop
+from txdoorbell.reload import needs_restart
+from txdoorbell.settings import Database, LoopOptions, Probe, Settings
+from txdoorbell.testing import advance_until_quiet
+
+
+class RosterTests(SynchronousTestCase):
+    """Functions come and go."""
+
+    def setUp(self) -> None:
+        """Begin with two loops that run."""
+        self.clock = Clock()
+        self.loops = {"a": Loop(self.clock, name="a"), "b": Loop(self.clock, name="b")}
+        self.roster = Roster(self.loops)
+        self.ran: list[str] = []
+        for loop in self.loops.values():
+            loop.startService()
+            self.addCleanup(loop.stopService)
+
+    def noting(self, name: str, result: float | None = None) -> Callable[[], object]:
+        """Return a function that notes that it ran."""
+
+        def run() -> float | None:
+            self.ran.append(name)
+            return result
+
+        return run
+
+    def settle(self, *wanted: Loaded) -> Changes:
+        """Let the loops have these functions, and whatever is due run."""
+        self.ran.clear()
+        changes = self.roster.settle(wanted)
+        for loop in self.loops.values():
+            advance_until_quiet(self.clock, loop)
+        return changes
+
+    def test_come_and_go(self) -> None:
+        """A new function is due at once, a missing one is not called again."""
+        one, two = self.noting("one"), self.noting("two")
+        self.assertEqual(self.settle(Loaded("a", one, ())), Changes(1, 0, 0))
+        self.assertEqual(self.settle(Loaded("b", two, ())), Changes(1, 1, 0))
+        self.assertEqual(self.ran, ["two"])
+        self.assertEqual([list(loop.get_processors()) for loop in self.loops.values()], [[], [two]])
+
+    def test_unchanged(self) -> None:
+        """One that stays as it was isn't called, and is woken when it wanted to be."""
+        sleeper = Loaded("a", self.noting("sleeper", 600.0), (("priority", 1),))
+        self.settle(sleeper)
+        self.assertEqual(self.settle(sleeper, Loaded("a", self.noting("b"), ())), Changes(1, 0, 0))
+        self.assertEqual(self.ran, ["b"])
+        self.assertEqual(list(self.loops["a"].wakeups.values()), [600.0])
+
+    def test_changed(self) -> None:
+        """One with other options, or in another loop, is taken out and added again."""
+        run = self.noting("run")
+        self.settle(Loaded("a", run, ()))
+        self.assertEqual(self.settle(Loaded("a", run, (("priority", 1),))), Changes(0, 0, 1))
+        self.assertEqual(self.ran, ["run"])
+        self.assertEqual(self.settle(Loaded("b", run, (("priority", 1),))), Changes(1, 1, 0))
+        self.assertEqual(self.ran, ["run"])
+
+
+class NeedsRestartTests(SynchronousTestCase):
+    """What can't be changed while it runs."""
+
+    def test_live(self) -> None:
+        """Channels, interval, functions and further loops can."""
+        wanted = Settings(channels=("x",), interval=1.0, loop=(LoopOptions(name="mail"),))
+        self.assertEqual(needs_restart(Settings(), wanted), [])
+
+    def test_late(self) -> None:
+        """All else is named; what it says isn't, for it may be a secret."""
+        started = Settings(loop=(LoopOptions(name="a"), LoopOptions(name="b")))
+        wanted = Settings(
+            database=Database(dsn="dbname=x", password="geheim"),
+            probe=Probe(interval=3.0),
+            stop_channel="stop",
+            loop=(LoopOptions(name="a", timeout=3.0),),
+        )
+        self.assertEqual(
+            needs_restart(started, wanted),
+            [
+                "stop_channel",
+                "database.dsn",
+                "database.password",
+                "probe.interval",
+                "loop a: timeout",
+                "loop b (it stays, without functions)",
+            ],
+        )
+
+
+class SignalTests(CommandTestCase):
+    """A real process, and a real signal."""
+
+    async def start(self, text: str) -> Command:
+        """Start a doorbell with a configuration, and wait until it listens."""
+        (self.directory / "jobs.py").write_text(
+            "def one():\n    print('one ran')\n\ndef two():\n    print('two ran')\n"
+        )
+        self.write(text)
+        command = self.twistd("-n", "doorbell", "--config", "bell.toml")
+        await command.prints("is listening")
+        return command
+
+    def write(self, text: str) -> None:
+        """Write the configuration."""
+        dsn = f"{shared_server().dsn} application_name={self.id()[-60:]}"
+        (self.directory / "bell.toml").write_text(text + f'[database]\ndsn = "{dsn}"\n')
+
+    def backends(self) -> list[Any]:
+        """Return the process ids of the doorbell's listening sessions."""
+        sql = "select pid, backend_start from pg_stat_activity where application_name = %s"
+        return execute(shared_server().dsn, f"{sql} and query <> ''", (self.id()[-60:],))
+
+    def rings(self, channel: str) -> None:
+        """Ring a channel."""
+        execute(shared_server().dsn, f"notify {channel}")
+
+    async def count(self, command: Command, text: str, number: int) -> None:
+        """Wait until something has been printed so often."""
+        await wait_for(f"{number} times {text!r}", lambda: command.out.count(text) >= number)
+
+    async def test_reload(self) -> None:
+        """A ring on a new channel runs a new function, on the session that was there before."""
+        command = await self.start('channels = ["reload_a"]\n[[function]]\ncall = "jobs:one"\n')
+        await self.count(command, "one ran", 1)
+        before = self.listening()
+        self.write(
+            'channels = ["reload_b"]\n[[function]]\ncall = "jobs:two"\n'
+            '[[function]]\ncall = "jobs:one"\nchannels = ["reload_a"]\n'
+        )
+        command.signal("HUP")
+        await command.prints("functions: 1 added, 0 removed, 1 changed; channels: reload_b")
+        await self.count(command, "two ran", 1)
+        await self.rung(command, "reload_b", "two ran")
+        await self.rung(command, "reload_a", "one ran")
+        self.assertEqual(self.listening(), before)
+        self.assertEqual(command.out.count("is listening"), 1)
+        self.assertEqual(command.status, None)
+
+    async def rung(self, command: Command, channel: str, text: str) -> None:
+        """Ring once, perhaps before LISTEN is committed, and see the function run for it."""
+        before = command.out.count(text)
+        self.rings(channel)
+        await self.count(command, text, before + 1)
+
+    def listening(self) -> list[Any]:
+        """Return the one listening session: the oldest."""
+        return sorted(self.backends(), key=lambda row: row[1])[:1]
+
+    async def test_broken(self) -> None:
+        """A file that can't be used changes nothing; each mistake in it is a line."""
+        command = await self.start('channels = ["reload_c"]\n[[function]]\ncall = "jobs:one"\n')
+        await self.count(command, "one ran", 1)
+        self.write('chanels = ["x"]\n[[function]]\ncall = "jobs:three"\n')
+        command.signal("HUP")
+        await command.prints("is not used: what it said before stays")
+        self.assertIn("line 1: chanels: there is no such key; did you mean channels?", command.out)
+        self.assertIn("line 3: function[0].call: jobs:three: module jobs has no", command.out)
+        await self.rung(command, "reload_c", "one ran")
+
+    async def test_restart_needed(self) -> None:
+        """What can't be changed now is told in one line."""
+        text = 'channels = ["reload_d"]\n[[function]]\ncall = "jobs:one"\n'
+        command = await self.start(text)
+        self.write(text + "[probe]\ninterval = 7\n")
+        command.signal("HUP")
+        await command.prints("what has changed here needs a restart: probe.interval")
+
+    async def test_stop_channel(self) -> None:
+        """A notification on the stop channel ends the process, as if all had gone well."""
+        command = await self.start('channels = ["reload_e"]\nstop_channel = "reload_stop"\n')
+        self.rings("reload_stop")
+        self.assertEqual(await command.ends(), 0, command.out)
+        self.assertIn("told to stop by a notification", command.out)
