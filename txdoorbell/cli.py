@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from twisted.logger import (
     FilteringLogObserver,
@@ -23,24 +22,18 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
+from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
 from txdoorbell.driver import DriverMissing
-from txdoorbell.dsn import check_dsn
-from txdoorbell.embedded import EmbeddedUnavailable, running_dsn
+from txdoorbell.embedded import EmbeddedUnavailable
 from txdoorbell.load import import_from_here, load_processor
 from txdoorbell.notification import check_channel, check_payload
 from txdoorbell.once import run_once
 from txdoorbell.sender import NotRung, ring_once
+from txdoorbell.sql_command import add_sql
+from txdoorbell.watch_command import add_watch
 from txdoorbell.words import not_understood
 
 __all__ = ["main"]
-
-T = TypeVar("T")
-
-_PLACE = """\
-Without --dsn and --embedded, libpq's environment says where: PGHOST, PGDATABASE,
-PGSERVICE, PGPASSFILE and so on. A password belongs there, in a service file or in a
-password file: everybody on this machine can read a command line.
-"""
 
 _RING_EXAMPLES = """\
 examples:
@@ -103,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_ring(commands)
     _add_once(commands)
+    add_watch(commands)
+    add_sql(commands)
     return parser
 
 
@@ -114,61 +109,21 @@ def _version() -> str:
 
 
 def _add_ring(commands: Any) -> None:
-    ring = commands.add_parser(
-        "ring",
-        help="send a NOTIFY",
-        description=f"Send a NOTIFY, and end when it is committed.\n\n{_PLACE}",
-        epilog=_RING_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    ring.add_argument("channel", metavar="CHANNEL", type=_checked(check_channel))
+    text = f"Send a NOTIFY, and end when it is committed.\n\n{PLACE}"
+    ring = add_command(commands, "ring", "send a NOTIFY", text, _RING_EXAMPLES)
+    ring.add_argument("channel", metavar="CHANNEL", type=checked(check_channel))
     ring.add_argument(
-        "payload", metavar="PAYLOAD", nargs="?", default="", type=_checked(check_payload)
+        "payload", metavar="PAYLOAD", nargs="?", default="", type=checked(check_payload)
     )
-    _add_place(ring)
+    add_place(ring)
     ring.set_defaults(run=_ring)
 
 
 def _add_once(commands: Any) -> None:
-    once = commands.add_parser(
-        "once",
-        help="run functions once",
-        description="Run functions, or handler objects, once: one at a time, without listening.",
-        epilog=_ONCE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    once.add_argument("processors", metavar="MODULE:NAME", nargs="+", type=_checked(_processor))
+    text = "Run functions, or handler objects, once: one at a time, without listening."
+    once = add_command(commands, "once", "run functions once", text, _ONCE_EXAMPLES)
+    once.add_argument("processors", metavar="MODULE:NAME", nargs="+", type=checked(_processor))
     once.set_defaults(run=_once)
-
-
-def _add_place(command: argparse.ArgumentParser) -> None:
-    """Add the options that say where, for any command that connects."""
-    place = command.add_mutually_exclusive_group()
-    place.add_argument("--dsn", type=_checked(_dsn), help="libpq's keywords and values, or a URI")
-    place.add_argument(
-        "--embedded",
-        metavar="DIR",
-        type=Path,
-        help="the private PostgreSQL that twistd doorbell runs in this directory",
-    )
-
-
-def _checked(check: Callable[[str], T]) -> Callable[[str], T]:
-    def checked(text: str) -> T:
-        try:
-            return check(text)
-        except ValueError as error:
-            # Of another error argparse would show the argument, perhaps with a password in it.
-            raise argparse.ArgumentTypeError(str(error)) from None
-
-    return checked
-
-
-def _dsn(text: str) -> str:
-    check_dsn(text)
-    return text
 
 
 def _processor(text: str) -> object:
@@ -176,19 +131,10 @@ def _processor(text: str) -> object:
     return load_processor(text)
 
 
-def _place(options: argparse.Namespace) -> str:
-    """
-    Return the DSN that the options of :func:`_add_place` come to.
-
-    :raises DriverMissing: without a driver, before a reactor is run.
-    """
-    return _dsn(running_dsn(options.embedded) if options.embedded else options.dsn or "")
-
-
 def _ring(options: argparse.Namespace) -> NoReturn:
     from twisted.internet.task import react
 
-    dsn = _place(options)
+    dsn = place(options)
 
     async def ring(reactor: Any) -> None:
         try:
