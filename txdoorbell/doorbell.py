@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -19,7 +19,7 @@ from txdoorbell.causes import Cause
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.ear import Ear
 from txdoorbell.guard import guard_of
-from txdoorbell.leaving import Leaving
+from txdoorbell.leaving import Leaving, stop_in_time
 from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.notification import (
     Hearable,
@@ -242,7 +242,8 @@ class Doorbell(MultiService):
         """
         Stop the loops, then the listener, so that a function may ring to the last.
 
-        :returns: fires when nothing of it is active any more. A dead database does not delay it.
+        :returns: fires when nothing of it is active any more: what is after ``stop_timeout``, and
+            a further child after as long again, is left behind. A dead database delays nothing.
         """
         Service.stopService(self)
         self._guard.stop()
@@ -268,8 +269,8 @@ class Doorbell(MultiService):
         if self.running:
             return succeed(None)
         others = [child for child in self if child not in self.loops]
-        stopping = [maybeDeferred(child.stopService) for child in reversed(others)]
-        return gatherResults(stopping, consumeErrors=True).addCallback(_nothing)
+        seconds = max(loop.stop_timeout for loop in self.loops)
+        return stop_in_time(self._clock, seconds, reversed(others))
 
     def _resign(self, reason: str) -> None:
         self.log.error("{bell} resigns: {reason}", bell=self, reason=reason)

@@ -17,7 +17,7 @@ from twisted.internet.error import ReactorNotRunning
 
 from txdoorbell.doorbell import Doorbell
 
-__all__ = ["RESIGNED", "exit_when_resigned", "exit_with"]
+__all__ = ["RESIGNED", "exit_when_resigned", "exit_with", "wanted_status"]
 
 RESIGNED = 1
 """The service has given up for good."""
@@ -32,6 +32,11 @@ def exit_with(status: int) -> None:
     :param status: from 0 to 255; 0 takes an earlier call back.
     """
     _wanted[0] = status
+
+
+def wanted_status() -> int:
+    """Return the status of the last :func:`exit_with`; 0 when nobody wants one."""
+    return _wanted[0]
 
 
 def exit_when_resigned(reactor: Any, bell: Doorbell) -> None:

@@ -6,7 +6,7 @@ A loop is a service. It needs ``IReactorTime`` only, so that ``task.Clock`` serv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, Literal
 
 from twisted.application.service import Service
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from txdoorbell.awaiting import in_thread, logged
 from txdoorbell.parent import Parent
 from txdoorbell.policy import Policy
-from txdoorbell.processor import check_choice, check_seconds
+from txdoorbell.processor import check_choice, check_seconds, name_of
 from txdoorbell.ringable import Ringable
 from txdoorbell.runner import Runner
 from txdoorbell.waiters import after
@@ -85,6 +85,16 @@ class LoopBase(Ringable, Parent):
         self.name = name
         self._runner.policy.name = name
 
+    def name_of(self, processor: Hashable) -> str:
+        """Return what logs call a function of this loop, or one that was submitted to it."""
+        known = self._agenda.processors.get(processor)
+        return name_of(processor) if known is None else known.name
+
+    @property
+    def stop_timeout(self) -> float:
+        """Seconds after which a stop cancels what is still active."""
+        return self._runner.policy.stop_timeout
+
     def _roll_call(self) -> Callable[[], None] | None:
         return self._ask_processors
 
@@ -111,7 +121,7 @@ class LoopBase(Ringable, Parent):
         """
         Begin no further call, and wait for the active one.
 
-        Child services are stopped after that.
+        Child services are stopped after that, and have as long again.
 
         :returns: fires when nothing of the loop is active any more, at the latest after
             ``stop_timeout`` seconds; what is active then is cancelled and reported by name. What
@@ -137,7 +147,7 @@ class LoopBase(Ringable, Parent):
 
     def _all_stopped(self, _: object) -> Deferred[None]:
         self._quiet_waiters.release()
-        return self.stop_children()
+        return self.stop_children(self._reactor, self.stop_timeout)
 
     def crash(self) -> list[object]:
         """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.application.service import MultiService, Service
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
 
-from txdoorbell.awaiting import logged
+from txdoorbell.leaving import stop_in_time
 from txdoorbell.waiters import after
 
 
@@ -32,20 +33,16 @@ class Parent(MultiService):
             self._children_started = True
             super().startService()
 
-    def stop_children(self) -> Deferred[None]:
+    def stop_children(self, clock: IReactorTime, seconds: float) -> Deferred[None]:
         """
         Stop the children, unless this has been started anew.
 
-        :returns: fires when all have stopped; an error of one goes to ``log.err``.
+        :param seconds: how long that may take; see :func:`txdoorbell.leaving.stop_in_time`.
+        :returns: fires when all have stopped or are left behind.
         """
         if self._children_started and not self.running:
             self._children_started = False
-            self._children_stopped = DeferredList(
-                [
-                    maybeDeferred(child.stopService).addErrback(logged(f"{child!r} did not stop"))
-                    for child in reversed(list(self))
-                ]
-            )
+            self._children_stopped = stop_in_time(clock, seconds, reversed(list(self)))
         return after(self._children_stopped)
 
     def addService(self, service: Any) -> None:
