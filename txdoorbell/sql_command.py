@@ -42,7 +42,7 @@ exit status: 0 when it was printed or done, or when --lint finds nothing; 1 when
 warns, or when the database can't be reached or says no; 2 for wrong usage.
 """
 
-_WAIT = "set local lock_timeout = '5s';  -- rather fail than make those wait who use the table"
+_WAIT = "set local lock_timeout = '2s';  -- rather fail than make those wait who use the table"
 _ANSWER_TIMEOUT = 60.0
 
 
