@@ -19,6 +19,7 @@ from tests.soak.record import (
 from tests.soak.verdict import TOLERANCE, Trouble, Verdict
 
 RING = Ring(1, "a", 10.0, 10.1, True)
+HEARD = Event(10.2, "heard", "1")
 OUTAGE = Trouble("outage", 9.0, 14.0, 3.0)
 
 
@@ -35,29 +36,40 @@ def ran(time: float, channel: str = "a") -> Event:
 class MissTests(SynchronousTestCase):
     """Which rings are missed."""
 
-    def test_covered(self) -> None:
-        """A run that begins after the answer to the COMMIT covers a ring."""
-        verdict = judged(ran(10.2))
+    def test_heard(self) -> None:
+        """A run that begins after a ring was heard covers it."""
+        verdict = judged(HEARD, ran(10.3))
         self.assertEqual((verdict.missed, verdict.unproven), ([], []))
-        self.assertEqual(verdict.covered[0].began, 10.2)
+        self.assertEqual(verdict.covered[0].began, 10.3)
+        self.assertEqual(verdict.unheard, 0)
 
     def test_heard_before_the_answer(self) -> None:
         """A ring may be heard before its sender has the answer: the run after that covers it."""
         verdict = judged(Event(10.04, "heard", "1"), ran(10.05))
         self.assertEqual(verdict.missed, [])
         self.assertEqual(verdict.covered[0].wait(), 0.0)
-        self.assertEqual(verdict.unheard, 0)
+
+    def test_made_good(self) -> None:
+        """A ring that nobody heard is covered when everything runs after its commit."""
+        verdict = judged(ran(10.2, UNRUNG), ran(10.3))
+        self.assertEqual(verdict.missed, [])
+        self.assertEqual(verdict.covered[0].began, 10.3)
+        self.assertEqual(verdict.unheard, 1)
 
     def test_never(self) -> None:
         """No run, a run before it, or one of another channel: missed."""
-        for events in ([], [ran(9.9)], [ran(10.2, "b")]):
+        for events in ([], [HEARD, ran(10.1)], [HEARD, ran(10.3, "b")], [ran(10.3, UNRUNG)]):
             self.assertEqual(len(judged(*events).missed), 1)
+
+    def test_by_chance(self) -> None:
+        """A run for another ring on the channel doesn't count: a later one might not come."""
+        self.assertEqual(len(judged(Event(10.2, "heard", "2"), ran(10.3)).missed), 1)
 
     def test_too_late(self) -> None:
         """A run long after, with no fault to explain the wait, comes too late: a miss."""
         late = 10.1 + TOLERANCE + 0.1
-        self.assertEqual(len(judged(ran(late)).missed), 1)
-        self.assertEqual(len(judged(ran(late), troubles=(OUTAGE,)).missed), 0)
+        self.assertEqual(len(judged(HEARD, ran(late)).missed), 1)
+        self.assertEqual(len(judged(HEARD, ran(late), troubles=(OUTAGE,)).missed), 0)
 
     def test_due(self) -> None:
         """A fault explains a wait until its end, its bound and what the machine may take."""
@@ -71,8 +83,8 @@ class MissTests(SynchronousTestCase):
         self.assertEqual(judged(troubles=(over,)).due(RING), 10.1 + TOLERANCE)
 
     def test_unproven(self) -> None:
-        """A run that began while the COMMIT was under way may cover the ring, or not."""
-        verdict = judged(ran(10.05))
+        """When everything ran while the COMMIT was under way, the ring may be covered, or not."""
+        verdict = judged(ran(10.05, UNRUNG), ran(10.06))
         self.assertEqual((len(verdict.missed), len(verdict.unproven)), (0, 1))
 
 
@@ -81,14 +93,15 @@ class WaitTests(SynchronousTestCase):
 
     def test_after_the_fault(self) -> None:
         """The time for which the fault itself lasts doesn't count."""
-        verdict = judged(ran(14.5), troubles=(OUTAGE,))
+        verdict = judged(HEARD, ran(14.5), troubles=(OUTAGE,))
         self.assertEqual(verdict.waits(), {"outage": [0.5]})
 
     def test_each_its_own(self) -> None:
         """A ring counts for the last fault before it; the longest wait counts."""
         rings = [RING, RING._replace(number=2, before=20.0, after=20.0)]
         second = Trouble("second", 19.0, 19.0, 3.0)
-        verdict = Verdict(rings, [ran(14.5), ran(20.25)], [OUTAGE, second])
+        events = [HEARD, ran(14.5), Event(20.1, "heard", "2"), ran(20.25)]
+        verdict = Verdict(rings, events, [OUTAGE, second])
         self.assertEqual(verdict.waits(), {"outage": [0.5], "second": [0.25]})
         self.assertEqual(len(verdict.table()), 3)
 

@@ -50,6 +50,9 @@ USUAL = {
 }
 """The defaults: few faults a minute, since each is given the time that it may take."""
 
+SHOWN = 20
+"""How many rings that were missed are shown one by one."""
+
 _TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 
 
@@ -205,7 +208,7 @@ class Soak:
     ) -> bool:
         rings = await self._committed(site)
         verdict = Verdict(rings, read_events(self._events), self._troubles)
-        for covered in [*verdict.missed, *verdict.unproven]:
+        for covered in [*verdict.missed[:SHOWN], *verdict.unproven[:SHOWN]]:
             say(f"{'unproven' if covered.unproven else 'MISSED'}: {covered}")
         states = Counter(e.what for e in read_events(self._events) if e.kind == "state")
         errors = self._errors()

@@ -77,7 +77,7 @@ def make_doorbell(reactor: Any, options: dict[str, Any]) -> tuple[Doorbell, Reco
     bell = Doorbell(
         reactor, os.environ["SOAK_DSN"], channels=UNRUNG, interval=0, backoff=backoff, **options
     )
-    bell.add(Worker(reactor, record, UNRUNG, 0.0).plain, name=UNRUNG)
+    bell.add(Worker(reactor, record, UNRUNG, 0.0).plain, name=UNRUNG, channels=[UNRUNG])
     for number, channel in enumerate(CHANNELS):
         worker = Worker(reactor, record, channel, 0.002)
         kinds: list[Callable[[], Any | Coroutine[Any, Any, None]]]

@@ -1,8 +1,10 @@
 """
 What a soak has shown: which rings were missed, and how long each fault was felt.
 
-Data only. A ring is covered by a run of its channel's function that is known to have begun after
-its commit: after the server's answer to the COMMIT, or after the ring itself was heard.
+Data only. A ring is covered by a run of its channel's function for which that very ring was the
+reason: it was heard, and the run began after that; or it wasn't, everything ran after its commit to
+make such rings good, and the run is a part of that. A run that another ring on the channel has
+caused proves nothing: there might have been none.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.soak.record import Event, Ring
+from tests.soak.record import UNRUNG, Event, Ring
 
 TOLERANCE = 2.0
 """Seconds that the machine may take for anything, with servers recovering beside it."""
@@ -40,7 +42,7 @@ class Covered:
     A ring, and when its run began.
 
     :ivar began: None when there was no such run.
-    :ivar unproven: there was one that began while the COMMIT was under way: perhaps after it.
+    :ivar unproven: everything ran while the COMMIT was under way: perhaps after it.
     """
 
     ring: Ring
@@ -77,11 +79,19 @@ class Verdict:
         self.covered = [self._cover(ring) for ring in rings]
 
     def _cover(self, ring: Ring) -> Covered:
-        runs = self._runs.get(ring.channel, [])
-        committed = min(ring.after, self._heard.get(str(ring.number), ring.after))
-        place = bisect_left(runs, committed)
-        unproven = bisect_left(runs, ring.before) < place
-        return Covered(ring, runs[place] if place < len(runs) else None, unproven)
+        heard = self._heard.get(str(ring.number))
+        made_good = self._first(UNRUNG, ring.after)
+        reasons = [time for time in (heard, made_good) if time is not None]
+        runs = [self._first(ring.channel, reason) for reason in reasons]
+        began = min((run for run in runs if run is not None), default=None)
+        meanwhile = self._first(UNRUNG, ring.before)
+        return Covered(ring, began, meanwhile is not None and meanwhile < ring.after)
+
+    def _first(self, channel: str, since: float) -> float | None:
+        """Return when a channel's function first began at or after some time."""
+        runs = self._runs.get(channel, [])
+        place = bisect_left(runs, since)
+        return runs[place] if place < len(runs) else None
 
     def due(self, ring: Ring) -> float:
         """Return by when a run must have begun, the faults that were active considered."""
