@@ -22,6 +22,7 @@ from txdoorbell.credentials import with_password
 from txdoorbell.driver import DriverMissing
 from txdoorbell.dsn import check_dsn
 from txdoorbell.embedded import EmbeddedService, EmbeddedUnavailable, PostgresServer
+from txdoorbell.ending import Ending
 from txdoorbell.functions import Loaded, Plan
 from txdoorbell.housing import Housing
 from txdoorbell.invitation import invite
@@ -228,9 +229,9 @@ def makeService(options: Options) -> IService:
 
     plan, supervisor = options["plan"], Supervisor.of()
     assembly, service = _make(reactor, plan, options["config"] is not None or supervisor)
-    attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
-    pidfile = (options.twistd).get("pidfile")
+    pidfile = options.twistd.get("pidfile")
     Ending(reactor, assembly.bell, pidfile=pidfile).setServiceParent(assembly.bell)
+    attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
     if options["config"] is not None:
         reloader = Reloader(reactor, options["config"], plan, assembly)
         reloader.setServiceParent(service)
