@@ -6,9 +6,13 @@ import socket
 
 from twisted.internet.task import deferLater
 
+from tests.faults.bells import BellFaultTestCase
 from tests.faults.case import PATIENT, FaultTestCase, address, backends, through
 from tests.proxy import Proxy
-from tests.servers import execute, shared_server
+from tests.servers import execute, private_server, shared_server
+from tests.waiting import in_time, wait_for
+from txdoorbell.doorbell import Doorbell
+from txdoorbell.loop import Loop
 from txdoorbell.notification import ListenerStopped, State
 from txdoorbell.session import SessionEnded
 
@@ -75,3 +79,51 @@ class StopTests(FaultTestCase):
         """Let the reactor turn so many times, and others work for a moment in each."""
         for _ in range(number):
             await deferLater(self.reactor(), 0.001)
+
+
+class DoorbellStopTests(BellFaultTestCase):
+    """A whole doorbell is stopped; it has an hour for each of its functions."""
+
+    def setUp(self) -> None:
+        """Note when the doorbell's function runs."""
+        super().setUp()
+        self.began: list[float] = []
+
+    def bell(self, dsn: str) -> Doorbell:
+        """Return a doorbell with a function."""
+        loop = Loop(self.reactor(), stop_timeout=3600.0)
+        now = self.reactor().seconds
+        return self.doorbell(dsn, lambda: self.began.append(now()), **PATIENT, loop=loop)
+
+    async def stops(self, bell: Doorbell) -> None:
+        """Fail unless it stops at once."""
+        await in_time("the stop", bell.stopService(), 0.5)
+        self.assertEqual(bell.listener.state, State.STOPPED)
+
+    async def test_half_open(self) -> None:
+        """The other end says nothing any more, to the session, a probe or a ring."""
+        dsn = shared_server().dsn
+        proxy = Proxy(self, address(dsn))
+        bell = self.bell(through(dsn, proxy.port))
+        await self.runs(bell, self.began, dsn)
+        proxy.stop_forwarding()
+        rung, probe = bell.ring("jobs"), bell.listener.probe()
+        bell.add_channels("mail")
+        await self.stops(bell)
+        await self.assertFailure(rung, ListenerStopped)
+        await self.assertFailure(probe, Exception)
+        proxy.forward()
+        bell.startService()
+        await self.runs(bell, self.began, dsn)
+
+    async def test_dead(self) -> None:
+        """The server is gone, and comes back when the doorbell does."""
+        server = private_server(self)
+        bell = self.bell(server.dsn)
+        await self.runs(bell, self.began, server.dsn)
+        server.stop("immediate")
+        await wait_for("the loss", lambda: bell.listener.state is not State.LISTENING)
+        await self.stops(bell)
+        server.start()
+        bell.startService()
+        await self.runs(bell, self.began, server.dsn)
