@@ -1,0 +1,258 @@
+"""The parts of the page that change: whether it hears, what runs, functions and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.web.template import Tag, tags
+
+from txdoorbell.notification import State
+from txdoorbell.status.figures import ago, clean, clock, length, share, until
+from txdoorbell.status.history import History
+from txdoorbell.status.model import (
+    ChannelStatus,
+    DoorbellStatus,
+    FunctionStatus,
+    LoopStatus,
+)
+from txdoorbell.status.timeline import timeline
+
+__all__ = ["live"]
+
+_WORDS = {
+    State.LISTENING: "Listening",
+    State.DEAF: "Deaf",
+    State.CONNECTING: "Connecting",
+    State.WAITING: "Not connected",
+    State.STOPPED: "Stopped",
+}
+
+
+def live(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
+    """
+    Return what changes with the status.
+
+    :param can_act: whether there are forms, for whoever holds the token.
+    """
+    return Tag("main")(
+        _hearing(status),
+        timeline(status, history),
+        _functions(status, can_act),
+        _channels(status, history, can_act),
+        id="live",
+    )
+
+
+# -- whether it hears
+
+
+def _hearing(status: DoorbellStatus) -> Tag:
+    listener = status.listener
+    channels = ", ".join(clean(name, 40) for name in listener.channels[:6])
+    more = len(listener.channels) - 6
+    on = f"on {channels}{f' and {more} more' if more > 0 else ''}" if channels else ""
+    good = not status.unready
+    what = on if good else "; ".join(clean(reason, 300) for reason in status.unready)
+    kind = "good" if good else "bad"
+    kind = "bad" if status.sick else kind
+    return tags.section(
+        tags.div(
+            tags.p(
+                tags.i(class_="lamp"),
+                tags.strong(_WORDS.get(State(listener.state), listener.state)),
+                class_="verdict",
+            ),
+            tags.p(what, class_="what"),
+            *(tags.p(clean(sick, 300), class_="sick") for sick in status.sick),
+            role="status",
+        ),
+        tags.dl(*_facts(status), class_="facts"),
+        id="hearing",
+        class_=kind,
+        **{"aria-label": "Is it hearing?"},
+    )
+
+
+def _facts(status: DoorbellStatus) -> Iterator[Tag]:
+    listener = status.listener
+    since = f"{clock(listener.since)}, {ago(listener.since, status.now)}"
+    probe = "not yet" if listener.probe_latency is None else length(listener.probe_latency)
+    net = f"every {length(status.interval)}" if status.interval else "off"
+    yield _fact("Since", since)
+    for loop in status.loops:
+        name = "Runs now" if len(status.loops) == 1 else f"Runs now in {clean(loop.name, 40)}"
+        yield _fact(name, _running(loop, status.now), "busy" if loop.active else "")
+    yield _fact("Last probe heard in", probe)
+    yield _fact("Notification queue", *_queue(listener.queue_usage))
+    yield _fact("Safety net", net)
+    yield _fact("Unannounced work", str(status.misses), "warn" if status.misses else "")
+
+
+def _running(loop: LoopStatus, now: float) -> str:
+    submitted = f", {loop.submitted} submitted" if loop.submitted else ""
+    if loop.active is None:
+        return f"nothing{submitted}"
+    since = "" if loop.active_since is None else f" for {length(max(0.0, now - loop.active_since))}"
+    return f"{clean(loop.active, 60)}{since}{submitted}"
+
+
+def _queue(usage: float | None) -> tuple[Tag | str, str]:
+    if usage is None:
+        return share(usage), ""
+    meter = tags.meter(value=f"{usage:.4f}", min="0", max="1", high="0.5", optimum="0")
+    return tags.span(share(usage), " full ", meter(**{"aria-hidden": "true"})), ""
+
+
+def _fact(name: str, value: Tag | str, kind: str = "") -> Tag:
+    return tags.div(tags.dt(name), tags.dd(value), class_=f"fact {kind}".strip())
+
+
+# -- functions
+
+
+def _functions(status: DoorbellStatus, can_act: bool) -> Tag:
+    several = len(status.loops) > 1
+    rows = [
+        row
+        for loop in status.loops
+        for function in loop.functions
+        for row in _function(loop, function, status.now, several, can_act)
+    ]
+    names = ["Function", "State", "Last run", "Took", "Result", "Next", "Runs", "Errors"]
+    return tags.section(
+        tags.h2("Functions"),
+        _table(names, rows, can_act) if rows else tags.p("None yet.", class_="none"),
+        id="functions",
+    )
+
+
+def _table(names: list[str], rows: list[Tag], can_act: bool) -> Tag:
+    heads = [tags.th(name, scope="col") for name in names]
+    if can_act:
+        heads.append(tags.th("Act", scope="col", class_="acts"))
+    return tags.table(tags.thead(tags.tr(*heads)), tags.tbody(*rows))
+
+
+def _function(
+    loop: LoopStatus, function: FunctionStatus, now: float, several: bool, can_act: bool
+) -> Iterator[Tag]:
+    name = f"{loop.name} / {function.name}" if several else function.name
+    heard = "every ring" if function.channels is None else ", ".join(function.channels)
+    key = f"function {loop.name} {function.name}"
+    ran = ago(function.began, now)
+    cells = [
+        tags.th(_wrapped(name), tags.small(clean(heard, 80)), scope="row"),
+        _cell("State", tags.span(*_state_of(function, loop), class_="badge")),
+        _cell("Last run", ran, tags.small(function.cause if function.began else "")),
+        _cell("Took", "–" if function.took is None else length(function.took), kind="number"),
+        _cell("Result", tags.code(clean(function.result, 60), title=clean(function.result, 500))),
+        _cell("Next", until(function.wakes, now)),
+        _cell("Runs", f"{function.runs:,}", kind="number"),
+        _cell("Errors", f"{function.errors:,}", kind=f"number{' bad' if function.errors else ''}"),
+    ]
+    if can_act:
+        cells.append(_acts(_function_acts(loop, function)))
+    yield tags.tr(*cells, **{"data-key": clean(key)})
+    if function.error is not None:
+        yield _error(function.error, clean(key), 8 + can_act)
+
+
+def _state_of(function: FunctionStatus, loop: LoopStatus) -> tuple[str, ...]:
+    if loop.stuck == function.name:
+        return ("stuck",)
+    if function.active:
+        return ("running",)
+    if function.muted:
+        return ("muted",)
+    return ("failing",) if function.failures_in_a_row else ("idle",)
+
+
+def _error(traceback: str, key: str, columns: int) -> Tag:
+    last = traceback.strip().splitlines()[-1] if traceback.strip() else "an error"
+    details = tags.details(
+        tags.summary("Last error: ", tags.code(clean(last, 200))),
+        tags.pre(clean(traceback, 20000), tabindex="0"),
+    )
+    return tags.tr(
+        tags.td(details, colspan=str(columns)), class_="error", **{"data-key": f"error {key}"}
+    )
+
+
+def _wrapped(name: str) -> Tag:
+    return tags.span(clean(name, 80), class_="name", title=clean(name, 200))
+
+
+def _cell(name: str, *content: Tag | str, kind: str = "") -> Tag:
+    return tags.td(*content, class_=kind, **{"data-label": name})
+
+
+# -- channels
+
+
+def _channels(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
+    lately = history.rings_since(status.now - 60.0)
+    rows = [
+        tags.tr(
+            tags.th(_wrapped(channel.name), scope="row"),
+            _cell("State", tags.span(_state_of_channel(channel, status), class_="badge")),
+            _cell("Rings", f"{channel.rung:,}", kind="number"),
+            _cell("Last minute", f"{lately.get(channel.name, 0):,}", kind="number"),
+            _cell("Rings functions", "yes" if channel.rings_loops else "no"),
+            _cell("Subscribers", f"{channel.subscribers:,}", kind="number"),
+            *([_acts(_channel_acts(channel))] if can_act else []),
+            **{"data-key": clean(f"channel {channel.name}")},
+        )
+        for channel in status.channels
+    ]
+    names = ["Channel", "State", "Rings", "Last minute", "Rings functions", "Subscribers"]
+    return tags.section(
+        tags.h2("Channels"),
+        _table(names, rows, can_act) if rows else tags.p("None.", class_="none"),
+        id="channels",
+    )
+
+
+def _state_of_channel(channel: ChannelStatus, status: DoorbellStatus) -> str:
+    if channel.muted:
+        return "muted"
+    if not channel.active:
+        return "unheard"
+    hears = status.listener.state == State.LISTENING and channel.name in status.listener.channels
+    return "listening" if hears else "not heard"
+
+
+# -- forms
+
+
+def _acts(forms: list[Tag]) -> Tag:
+    return tags.td(tags.div(*forms, class_="forms"), class_="acts", **{"data-label": "Act"})
+
+
+def _function_acts(loop: LoopStatus, function: FunctionStatus) -> list[Tag]:
+    target = {"loop": loop.name, "function": function.name}
+    mute = "unmute" if function.muted else "mute"
+    return [_form("run", "Run now", target), _form(mute, mute.capitalize(), target)]
+
+
+def _channel_acts(channel: ChannelStatus) -> list[Tag]:
+    target = {"channel": channel.name}
+    mute = "unmute" if channel.muted else "mute"
+    payload = tags.input(
+        type="text",
+        name="payload",
+        placeholder="payload",
+        autocomplete="off",
+        **{"aria-label": clean(f"Payload for {channel.name}", 100)},
+    )
+    return [
+        _form("ring", "Ring", target, payload),
+        _form(mute, mute.capitalize(), target),
+    ]
+
+
+def _form(action: str, word: str, target: dict[str, str], *inputs: Tag) -> Tag:
+    hidden = [tags.input(type="hidden", name=n, value=clean(v)) for n, v in target.items()]
+    label = clean(f"{word}: {' '.join(target.values())}", 120)
+    button = tags.button(word, type="submit", **{"aria-label": label})
+    form = tags.form(*hidden, *inputs, button, action=action, method="post", class_="act")
+    return form(**{"data-key": action if action in ("ring", "run") else "mute"})
