@@ -23,6 +23,7 @@ from twisted.logger import (
 )
 
 from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
+from txdoorbell.check_command import add_check
 from txdoorbell.driver import DriverMissing
 from txdoorbell.embedded import EmbeddedUnavailable
 from txdoorbell.load import import_from_here, load_processor
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_ring(commands)
     _add_once(commands)
+    add_check(commands)
     add_watch(commands)
     add_sql(commands)
     return parser

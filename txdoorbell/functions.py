@@ -36,6 +36,13 @@ class Loaded:
         return hasattr(self.processor, "notification_channel")
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels that it names itself."""
+        if self.is_handler:
+            return (cast(Handler, self.processor).notification_channel,)
+        return cast(tuple[str, ...], dict(self.options).get("channels", ()))
+
+    @property
     def key(self) -> tuple[str, Hashable]:
         """What there may be one of only."""
         return self.loop, self.processor
@@ -63,6 +70,14 @@ class Plan:
     functions: tuple[Loaded, ...] = ()
     on_idle: Callable[[], object] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """All that is to be listened to."""
+        settings = self.settings
+        stop = () if settings.stop_channel is None else (settings.stop_channel,)
+        named = (function.channels for function in self.functions)
+        return frozenset(settings.channels).union(stop, *named)
 
 
 def loop_of(function: Function, loops: Iterable[LoopOptions]) -> str:
