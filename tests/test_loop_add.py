@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tests.loops import Boom, Held, LoopCase
+from txdoorbell import WORK_REMAINING
 from txdoorbell.loop import Loop
 
 
@@ -90,6 +91,20 @@ class LoopTests(LoopCase):
             self.clock.advance(1000)
             self.assertEqual((function.calls, dict(loop.wakeups)), (1, {}))
         self.flush(Boom)
+
+    def test_remove_with_work_remaining(self) -> None:
+        """One that has work remaining and is removed is neither called nor left undone."""
+        loop = Loop(self.clock)
+        work, undone = self.scripted(WORK_REMAINING), []
+
+        def ending() -> None:
+            loop.remove(work)
+            undone.append(loop.crash())
+
+        loop.add(work)
+        loop.add(ending)
+        self.started(loop)
+        self.assertEqual((undone, work.calls), ([[ending]], 1))
 
     def test_remove_a_sleeper(self) -> None:
         """A sleeper that is removed is not woken, and leaves nothing scheduled."""

@@ -114,3 +114,15 @@ class MemoryTests(LoopCase):
             self.trigger(loop)
         self.assertLess(self.grown() - before, 20_000)
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+
+    def test_a_sleeper_that_is_rung(self) -> None:
+        """One that is rung again and again, and sleeps each time till then, takes up no more."""
+        loop = self.build(lambda: self.clock.seconds() + 1e6)
+        for _ in range(300):
+            self.trigger(loop)
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        before = self.grown()
+        for _ in range(3000):
+            self.trigger(loop)
+        self.assertLess(self.grown() - before, 20_000)
