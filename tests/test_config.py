@@ -233,6 +233,11 @@ class BadTests(ConfigTestCase):
             said = self.only(f'channels = ["{text}"]\n', PW="x")
             self.assertIn("line 1: channels[0]: ${ must be followed by a name and }", said)
 
+    def test_endpoint(self) -> None:
+        """A status page needs a place that there can be."""
+        self.assertIn("line 1: status: expected a Twisted endpoint", self.only("status = 8765\n"))
+        self.assertIn("line 1: status: 'tpc:8765' is no endpoint", self.only('status = "tpc:8765"'))
+
     def test_no_consequences(self) -> None:
         """What is wrong because something else is isn't told beside it."""
         said = self.only('stop_channel = "doorbell"\nchannels = 3\n')
@@ -257,7 +262,7 @@ class BadTests(ConfigTestCase):
     def test_lines(self) -> None:
         """Keys are found in long texts, quoted, dotted and inline; else the table around them."""
         said = self.refused(
-            'status = """\ninterval = 3\n"""\nprobe.timeout = 0\n"intervall" = 1\n'
+            'stop_channel = """\ninterval = 3\n"""\nprobe.timeout = 0\n"intervall" = 1\n'
             'retry = { factor = 0 }\nloop = [\n  { name = "x", tmeout = 1 },\n]\n'
         )
         places = [line.split(": ")[:2] for line in said]

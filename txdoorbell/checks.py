@@ -123,6 +123,21 @@ def dsn(value: object) -> str:
     return value
 
 
+def endpoint(value: object) -> str:
+    """
+    Take the description of a Twisted endpoint.
+
+    :raises ValueError: when it is none; the text says why.
+    """
+    if not isinstance(value, str):
+        raise Unexpected("a Twisted endpoint, such as tcp:8765:interface=127.0.0.1")
+    try:
+        from txdoorbell.status.service import check_endpoint
+    except ImportError as error:
+        raise ValueError(f"{error}: pip install 'txdoorbell[status]'") from None
+    return check_endpoint(value)
+
+
 def lock(value: object) -> str:
     """Take the name of a lock, where a doorbell has locks."""
     taken: Any = inspect.signature(Doorbell.add_loop).parameters

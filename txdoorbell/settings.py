@@ -149,7 +149,7 @@ class Settings:
         30.0, checks.seconds, "Seconds for which the reactor must be blocked to be reported."
     )
     status: str | None = _key(
-        None, checks.text, "Where the status page is served, as a Twisted endpoint."
+        None, checks.endpoint, "Where the status page is served, as a Twisted endpoint."
     )
     database: Database = field(default_factory=Database)
     probe: Probe = field(default_factory=Probe)

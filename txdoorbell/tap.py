@@ -231,6 +231,11 @@ def makeService(options: Options) -> IService:
     assembly, service = _make(reactor, plan, options["config"] is not None or supervisor)
     pidfile = options.twistd.get("pidfile")
     Ending(reactor, assembly.bell, pidfile=pidfile).setServiceParent(assembly.bell)
+    if plan.settings.status is not None:
+        from txdoorbell.status.service import StatusService
+
+        page = StatusService(reactor, assembly.bell, plan.settings.status)
+        page.setServiceParent(assembly.bell)
     attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
     if options["config"] is not None:
         reloader = Reloader(reactor, options["config"], plan, assembly)
