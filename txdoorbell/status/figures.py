@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["ago", "clean", "clock", "length", "share", "until"]
+__all__ = ["ago", "clean", "clock", "length", "share", "until", "whole_length"]
 
 
 def length(seconds: float) -> str:
     """Return a length of time in two figures: ``3.2 ms``, ``41 s``, ``2 h 05 min``."""
-    if seconds < 0.0000005:
-        return "0 ms"
-    if seconds < 1.0:
-        return f"{seconds * 1000:.3g} ms" if seconds >= 0.001 else f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.0009995:
+        return f"{seconds * 1e6:.0f} µs"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.3g} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, part, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min")):
-        if whole >= size:
-            return f"{whole // size} {unit} {whole % size // part:02d} {smaller}"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+    return whole_length(round(seconds))
+
+
+def whole_length(seconds: int) -> str:
+    """Return a length of time of whole seconds, in two figures at most."""
+    units = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    for size, unit, part, smaller in units:
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest:02d} {smaller}" if rest else "")
+    return f"{seconds} s"
 
 
 def ago(at: float | None, now: float) -> str:
     """Return how long ago something was, in whole seconds."""
     if at is None:
         return "never"
-    return f"{length(max(0, round(now - at)))} ago" if now - at >= 1 else "just now"
+    return f"{whole_length(round(now - at))} ago" if now - at >= 1 else "just now"
 
 
 def until(at: float | None, now: float) -> str:
     """Return how long it is until something, in whole seconds."""
     if at is None:
         return "when rung"
-    return f"in {length(max(1, round(at - now)))}" if at > now else "now"
+    return f"in {whole_length(max(1, round(at - now)))}" if at > now else "now"
 
 
 def clock(at: float) -> str:

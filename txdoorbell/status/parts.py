@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from twisted.web.template import Tag, tags
 
 from txdoorbell.notification import State
-from txdoorbell.status.figures import ago, clean, clock, length, share, until
+from txdoorbell.status.figures import ago, clean, clock, length, share, until, whole_length
 from txdoorbell.status.history import History
 from txdoorbell.status.model import (
     ChannelStatus,
@@ -77,7 +77,7 @@ def _facts(status: DoorbellStatus) -> Iterator[Tag]:
     listener = status.listener
     since = f"{clock(listener.since)}, {ago(listener.since, status.now)}"
     probe = "not yet" if listener.probe_latency is None else length(listener.probe_latency)
-    net = f"every {length(status.interval)}" if status.interval else "off"
+    net = f"every {whole_length(round(status.interval))}" if status.interval else "off"
     yield _fact("Since", since)
     for loop in status.loops:
         name = "Runs now" if len(status.loops) == 1 else f"Runs now in {clean(loop.name, 40)}"
@@ -142,10 +142,10 @@ def _function(
     ran = ago(function.began, now)
     cells = [
         tags.th(_wrapped(name), tags.small(clean(heard, 80)), scope="row"),
-        _cell("State", tags.span(*_state_of(function, loop), class_="badge")),
+        _cell("State", _badge(_state_of(function, loop))),
         _cell("Last run", ran, tags.small(function.cause if function.began else "")),
         _cell("Took", "–" if function.took is None else length(function.took), kind="number"),
-        _cell("Result", tags.code(clean(function.result, 60), title=clean(function.result, 500))),
+        _cell("Result", tags.code(_result(function), title=clean(function.result, 500))),
         _cell("Next", until(function.wakes, now)),
         _cell("Runs", f"{function.runs:,}", kind="number"),
         _cell("Errors", f"{function.errors:,}", kind=f"number{' bad' if function.errors else ''}"),
@@ -154,28 +154,47 @@ def _function(
         cells.append(_acts(_function_acts(loop, function)))
     yield tags.tr(*cells, **{"data-key": clean(key)})
     if function.error is not None:
-        yield _error(function.error, clean(key), 8 + can_act)
+        yield _error(function.error, clean(key))
 
 
-def _state_of(function: FunctionStatus, loop: LoopStatus) -> tuple[str, ...]:
+def _state_of(function: FunctionStatus, loop: LoopStatus) -> str:
     if loop.stuck == function.name:
-        return ("stuck",)
+        return "stuck"
     if function.active:
-        return ("running",)
+        return "running"
     if function.muted:
-        return ("muted",)
-    return ("failing",) if function.failures_in_a_row else ("idle",)
+        return "muted"
+    return "failed" if _has_failed(function) else "idle"
 
 
-def _error(traceback: str, key: str, columns: int) -> Tag:
+def _has_failed(function: FunctionStatus) -> bool:
+    """Say whether the last call that has ended has failed."""
+    if function.active or function.error is None or function.began is None:
+        return function.failures_in_a_row > 0
+    return function.succeeded is None or function.succeeded < function.began
+
+
+def _result(function: FunctionStatus) -> str:
+    if _has_failed(function):
+        return "error"
+    try:
+        at = float(function.result)
+    except ValueError:
+        return clean(function.result, 60)
+    return clock(at) if 1e9 < at < 1e10 else clean(function.result, 60)
+
+
+def _badge(state: str) -> Tag:
+    return tags.span(state, class_=f"badge {state.replace(' ', '-')}")
+
+
+def _error(traceback: str, key: str) -> Tag:
     last = traceback.strip().splitlines()[-1] if traceback.strip() else "an error"
     details = tags.details(
         tags.summary("Last error: ", tags.code(clean(last, 200))),
         tags.pre(clean(traceback, 20000), tabindex="0"),
     )
-    return tags.tr(
-        tags.td(details, colspan=str(columns)), class_="error", **{"data-key": f"error {key}"}
-    )
+    return tags.tr(tags.td(details, colspan="8"), class_="error", **{"data-key": f"error {key}"})
 
 
 def _wrapped(name: str) -> Tag:
@@ -194,7 +213,7 @@ def _channels(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
     rows = [
         tags.tr(
             tags.th(_wrapped(channel.name), scope="row"),
-            _cell("State", tags.span(_state_of_channel(channel, status), class_="badge")),
+            _cell("State", _badge(_state_of_channel(channel, status))),
             _cell("Rings", f"{channel.rung:,}", kind="number"),
             _cell("Last minute", f"{lately.get(channel.name, 0):,}", kind="number"),
             _cell("Rings functions", "yes" if channel.rings_loops else "no"),
