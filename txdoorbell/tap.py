@@ -33,6 +33,7 @@ from txdoorbell.processor import check_seconds
 from txdoorbell.reload import Reloader
 from txdoorbell.sample import Sample
 from txdoorbell.settings import Database, LoopOptions, Settings
+from txdoorbell.status.options import StatusOptions
 from txdoorbell.supervisor import Supervisor
 from txdoorbell.words import not_understood
 
@@ -45,7 +46,7 @@ _EXAMPLES = """
 Examples:
   twistd -n doorbell
         the first try: a private PostgreSQL in ./doorbell-data, a function that
-        prints what rang, and the command that rings
+        prints what rang, the command that rings, and a status page
   twistd -n doorbell --dsn "dbname=app" --channel jobs --processor jobs:process
         run process() of the module jobs, which may lie in the current
         directory, whenever a NOTIFY on the channel jobs is committed
@@ -72,7 +73,7 @@ def _log_format(text: str) -> str:
     return text
 
 
-class Options(usage.Options):
+class Options(StatusOptions):
     """What ``twistd doorbell`` can be told on its command line."""
 
     synopsis = "[doorbell options]"
@@ -144,6 +145,7 @@ class Options(usage.Options):
             ``SystemExit`` with the same text.
         """
         options = sys.argv[1:] if options is None else options
+        self["first-try"] = not options
         if not options:
             self["embedded"] = Path(FIRST_TRY)
         try:
@@ -157,6 +159,7 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Find out what would keep the service from starting, before it is made."""
         self._check_together()
+        self.status_token()
         try:
             self["plan"] = self._plan_of_options() if self["config"] is None else self._read()
             embedded = self["plan"].settings.database.embedded
@@ -231,11 +234,7 @@ def makeService(options: Options) -> IService:
     assembly, service = _make(reactor, plan, options["config"] is not None or supervisor)
     pidfile = options.twistd.get("pidfile")
     Ending(reactor, assembly.bell, pidfile=pidfile).setServiceParent(assembly.bell)
-    if plan.settings.status is not None:
-        from txdoorbell.status.service import StatusService
-
-        page = StatusService(reactor, assembly.bell, plan.settings.status)
-        page.setServiceParent(assembly.bell)
+    options.add_status(reactor, assembly.bell, plan.settings.status, options["first-try"])
     attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
     if options["config"] is not None:
         reloader = Reloader(reactor, options["config"], plan, assembly)
