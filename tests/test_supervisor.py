@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import tempfile
 import time
+from configparser import ConfigParser
 from pathlib import Path
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from tests.commands import CommandTestCase, environment
+import txdoorbell
+from tests.commands import Command, CommandTestCase, environment
 from tests.servers import execute, shared_server
 from tests.waiting import wait_for
 from txdoorbell.attendant import Attendant
 from txdoorbell.supervisor import Supervisor
 from txdoorbell.testing import FakeListener
 from txdoorbell.watched import WatchedDoorbell
+
+UNIT = Path(txdoorbell.__file__).resolve().parent.parent / "docs/examples/doorbell.service"
 
 
 class Socket:
@@ -244,6 +249,53 @@ class ProcessTests(CommandTestCase):
         texts = [event["text"] for event in events]
         self.assertTrue(any("is listening" in text for text in texts), texts)
         self.assertEqual({"text", "log_time", "log_level"} - events[0].keys(), set())
+
+
+class UnitTests(CommandTestCase):
+    """The unit file of the examples."""
+
+    skip = None if UNIT.exists() else "the examples are not installed"
+
+    def setUp(self) -> None:
+        """Read it, and write a configuration."""
+        super().setUp()
+        self.unit = ConfigParser(strict=False, interpolation=None)
+        self.unit.optionxform = str  # type: ignore[assignment,method-assign]
+        self.unit.read(UNIT)
+        self.config = self.directory / "bell.toml"
+        self.config.write_text('[database]\ndsn = "${DSN}"\n[[function]]\ncall = "os:getpid"\n')
+
+    def command(self, key: str) -> list[str]:
+        """Return the arguments of a command in it, with our configuration in its place."""
+        _, *arguments = self.unit["Service"][key].split()
+        return [str(self.config) if "/etc/" in word else word for word in arguments]
+
+    async def test_commands(self) -> None:
+        """Its commands check a configuration, start the doorbell, and make it ready."""
+        heard = Socket(self)
+        variables = {"NOTIFY_SOCKET": heard.address, "DSN": shared_server().dsn}
+        environ = {**environment(), **variables}
+        check = self.txdoorbell(*self.command("ExecStartPre"), environ=environ)
+        self.assertEqual(await check.ends(), 0, check.out + check.err)
+        twistd = self.twistd(*self.command("ExecStart"), environ=environ)
+        await wait_for("READY", lambda: heard.has("READY") or twistd.status is not None)
+        self.assertEqual(self.command("ExecReload"), ["-HUP", "$MAINPID"])
+        twistd.signal("HUP")
+        await wait_for("RELOADING", lambda: heard.has("RELOADING"))
+        twistd.signal("TERM")
+        self.assertEqual(await twistd.ends(), -signal.SIGTERM, twistd.out + twistd.err)
+
+    async def test_valid(self) -> None:
+        """Nothing is wrong with it, says systemd."""
+        program = shutil.which("systemd-analyze")
+        if program is None:
+            raise SkipTest("there is no systemd-analyze here")
+        text = re.sub(r"/opt/doorbell/bin/\w+", "/bin/true", UNIT.read_text())
+        path = self.directory / "doorbell.service"
+        path.write_text(text.replace("User=doorbell", "User=root"))
+        command = Command(self, program, "verify", "--man=no", str(path), cwd=self.directory)
+        self.assertEqual(await command.ends(), 0, command.err)
+        self.assertNotIn("doorbell.service", command.err)
 
 
 class LogTests(CommandTestCase):

@@ -45,7 +45,6 @@ class Reloader(Service):
         self._started = plan.settings
         self._assembly = assembly
         self._read = read or _read_config
-        self._before: Any = None
         self.before_reload: Callable[[], None] = _nothing
         self.after_reload: Callable[[], None] = _nothing
         for warning in plan.warnings:
@@ -54,7 +53,7 @@ class Reloader(Service):
     def startService(self) -> None:
         """Begin to heed the signal."""
         super().startService()
-        self._before = signal.signal(signal.SIGHUP, self._signalled)
+        signal.signal(signal.SIGHUP, self._signalled)
         signal.siginterrupt(signal.SIGHUP, False)
 
     def stopService(self) -> None:
