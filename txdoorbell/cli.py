@@ -24,6 +24,7 @@ from twisted.logger import (
 
 from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
 from txdoorbell.check_command import add_check
+from txdoorbell.drill_command import add_drill
 from txdoorbell.driver import DriverMissing
 from txdoorbell.embedded import EmbeddedUnavailable
 from txdoorbell.load import import_from_here, load_processor
@@ -31,6 +32,7 @@ from txdoorbell.notification import check_channel, check_payload
 from txdoorbell.once import run_once
 from txdoorbell.sender import NotRung, ring_once
 from txdoorbell.sql_command import add_sql
+from txdoorbell.status.command import add_status
 from txdoorbell.watch_command import add_watch
 from txdoorbell.words import not_understood
 
@@ -72,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run a command line.
 
     :param arguments: without the program's name; None for those of this process.
-    :returns: 0.
+    :returns: the exit status.
     :raises SystemExit: with another status, or after help; and always when a reactor was run.
     """
     try:
@@ -100,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     add_check(commands)
     add_watch(commands)
     add_sql(commands)
+    add_drill(commands)
+    add_status(commands)
     return parser
 
 

@@ -1,0 +1,71 @@
+"""The status as text, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from txdoorbell.status.figures import ago, clock, length, share, until
+from txdoorbell.watch import printable
+
+__all__ = ["as_text"]
+
+
+def as_text(status: dict[str, Any]) -> str:
+    """Return what ``/status.json`` says, as a person reads it; no line break at its end."""
+    parts = (_hearing(status), _loops(status), _channels(status))
+    return "\n\n".join("\n".join(part) for part in parts)
+
+
+def _hearing(status: dict[str, Any]) -> Iterator[str]:
+    listener, now = status["listener"], status["now"]
+    where = f" at {printable(listener['endpoint'])}" if listener["endpoint"] else ""
+    since = f"since {clock(listener['since'])} ({ago(listener['since'], now)})"
+    yield f"{printable(status['name'])}: {listener['state']} {since}{where}"
+    for reason in status["sick"]:
+        yield f"  SICK: {printable(reason)}"
+    for reason in status["unready"]:
+        yield f"  NOT READY: {printable(reason)}"
+    latency = listener["probe_latency"]
+    probe = "no probe heard yet" if latency is None else f"last probe heard in {length(latency)}"
+    yield f"  {probe}; notification queue: {share(listener['queue_usage'])}"
+    for loop in status["loops"]:
+        yield f"  {printable(loop['name'])} runs {_running(loop, now)}"
+
+
+def _running(loop: dict[str, Any], now: float) -> str:
+    if loop["active"] is None:
+        return "nothing now"
+    since = loop["active_since"]
+    return printable(loop["active"]) + ("" if since is None else f" for {length(now - since)}")
+
+
+def _loops(status: dict[str, Any]) -> Iterator[str]:
+    now = status["now"]
+    rows = [("FUNCTION", "LAST RUN", "CAUSE", "TOOK", "NEXT", "RUNS", "ERRORS", "")]
+    for loop in status["loops"]:
+        for f in loop["functions"]:
+            took = "-" if f["took"] is None else length(f["took"])
+            cause = f["cause"] if f["runs"] else "-"
+            state = ("running" if f["active"] else "") or ("muted" if f["muted"] else "")
+            figures = (ago(f["began"], now), cause, took, until(f["wakes"], now))
+            counts = (str(f["runs"]), str(f["errors"]))
+            rows.append((printable(f["name"]), *figures, *counts, state))
+    return _table(rows)
+
+
+def _channels(status: dict[str, Any]) -> Iterator[str]:
+    rows = [("CHANNEL", "RINGS", "SUBSCRIBERS", "")]
+    heard = set(status["listener"]["channels"])
+    for channel in status["channels"]:
+        state = "muted" if channel["muted"] else "" if channel["name"] in heard else "not heard"
+        counts = (str(channel["rung"]), str(channel["subscribers"]))
+        rows.append((printable(channel["name"]), *counts, state))
+    return _table(rows)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
