@@ -5,6 +5,8 @@ The only module that knows the drivers. It leans on what txpostgres 1.7 keeps to
 what makes its ``Connection`` unfit to be lost: ``tests/test_session.py`` has a test for each.
 """
 
+import os
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar
@@ -22,12 +24,12 @@ from txdoorbell.waiters import Waiters
 try:
     import psycopg2
     from psycopg2 import Error as DatabaseError
-    from psycopg2.extensions import POLL_WRITE, parse_dsn
+    from psycopg2.extensions import POLL_WRITE, make_dsn, parse_dsn
     from txpostgres.txpostgres import Connection, Cursor
 except ImportError as error:
     raise DriverMissing.because(error) from error
 
-__all__ = ["DatabaseError", "Row", "Session", "SessionEnded", "one_line", "parse_dsn"]
+__all__ = ["DatabaseError", "Row", "Session", "SessionEnded", "make_dsn", "one_line", "parse_dsn"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -105,6 +107,18 @@ class Session(Connection):  # type: ignore[misc]
         """The server that libpq chose, as ``host:port``."""
         info = self._connection.info
         return f"{info.host}:{info.port}"
+
+    @property
+    def address(self) -> str | tuple[str, int]:
+        """What it is connected to: the path of a socket, or a host's address and a port."""
+        with socket.socket(fileno=os.dup(self._connection.fileno())) as twin:
+            place = twin.getpeername()
+        return os.fsdecode(place) if isinstance(place, (str, bytes)) else place[:2]
+
+    def way(self) -> dict[str, str]:
+        """Return those parameters that lead to this server, of several, and the password."""
+        info = self._connection.info
+        return {key: str(getattr(info, key) or "") for key in ("host", "port", "password")}
 
     def open(self, parameters: Mapping[str, str]) -> Deferred[None]:
         """
