@@ -112,8 +112,8 @@ class DrillTests(FaultTestCase):
         folder = open_folder(self)
         certificate, key = folder / "server.crt", folder / "server.key"
         command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
-            f" -subj /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {certificate}"
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj"
+            f" /CN=localhost -addext subjectAltName=DNS:localhost -keyout {key} -out {certificate}"
         )
         subprocess.run(command.split(), check=True, capture_output=True)
         key.chmod(0o600)
