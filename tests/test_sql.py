@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 from functools import cache
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,23 @@ def old_server() -> PostgresServer:
     atexit.register(server.stop, "immediate")
     server.start()
     return server
+
+
+@cache
+def new_database(server: PostgresServer) -> str:
+    """Make the database of these tests, one for each server."""
+    execute(server.dsn, "create database sql")
+    return make_dsn(server.dsn, dbname="sql")
+
+
+def database(server: PostgresServer) -> str:
+    """Return it, empty."""
+    dsn = new_database(server)
+    schemas = "select quote_ident(nspname) from pg_namespace where nspname !~ '^(pg_|information_)'"
+    dropped = ", ".join(name for (name,) in execute(dsn, schemas))
+    execute(dsn, f"drop schema {dropped} cascade; create schema public")
+    execute(dsn, "grant usage on schema public to public")
+    return dsn
 
 
 class NameTests(SynchronousTestCase):
@@ -84,21 +100,15 @@ class NameTests(SynchronousTestCase):
 
 
 class NewServerTests(SynchronousTestCase):
-    """What the triggers do, each in a database of its own."""
-
-    names = count()
+    """What the triggers do."""
 
     def server(self) -> PostgresServer:
         """Return the server."""
         return shared_server()
 
     def setUp(self) -> None:
-        """Make a database with a table, and listen."""
-        name = f"sql{next(NewServerTests.names)}"
-        server = self.server().dsn
-        execute(server, f"create database {name}")
-        self.addCleanup(execute, server, f"drop database {name} with (force)")
-        self.dsn = make_dsn(server, dbname=name)
+        """Take a database, empty but for a table, and listen."""
+        self.dsn = database(self.server())
         self.listener = self.connect()
         self.writer = self.connect()
         self.run_sql("create table job (id bigint primary key, state text default 'new')")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import redirect_stderr
 from io import StringIO
 from itertools import count
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import make_dsn
@@ -12,6 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.commands import Command, CommandTestCase
 from tests.servers import execute, shared_server
+from tests.waiting import wait_for
+from txdoorbell import Doorbell
 from txdoorbell.cli import main
 from txdoorbell.lint import Report, judge
 from txdoorbell.ringers import COMPUTED, Function, Trigger, channels_in, ringers
@@ -255,3 +258,23 @@ class SqlTests(CommandTestCase):
         self.assertIn("warning: function ring() rings 'atomic', to which", out)
         self.assertIn("warning: 'calls' is listened to, but", out)
         self.assertTrue(out.splitlines()[-1].startswith("4 warnings ("), out)
+
+    async def test_one_run(self) -> None:
+        """An insert of 100,000 rows makes a function of a doorbell run once."""
+        from twisted.internet import reactor
+
+        runs: list[int] = []
+        reactor_time: Any = reactor
+        bell = Doorbell(reactor_time, self.dsn, channels=["jobs"], interval=0)
+        bell.add(lambda: runs.append(1))
+        await self.done("job", "--channel", "jobs", "--apply")
+        bell.startService()
+        self.addCleanup(bell.stopService)
+        await bell.when_listening()
+        await wait_for("the runs of the start", lambda: len(runs) > 1 and bell.loop.is_quiet())
+        runs.clear()
+        execute(self.dsn, "insert into job select generate_series(1, 100000)")
+        await wait_for("the run", lambda: runs)
+        await bell.ring("jobs", "the next ring, which comes after all others")
+        await wait_for("the next run", lambda: len(runs) > 1 and bell.loop.is_quiet())
+        self.assertEqual(len(runs), 2)

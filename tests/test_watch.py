@@ -90,6 +90,18 @@ class LinePrinterTests(SynchronousTestCase):
         expected = "".join(f"{number}\n" for number in range(100))
         self.assertEqual(os.read(self.reader, 10_000).decode(), expected)
 
+    def test_not_blocking(self) -> None:
+        """A terminal that another program has left in that mode is written to as well."""
+        os.set_blocking(self.writer, False)
+        lines = [f"{number:0>1000}" for number in range(100)]
+        for line in lines:
+            self.printer.show(line)
+        read = b""
+        while read.count(b"\n") < len(lines):
+            read += os.read(self.reader, 10_000)
+        self.assertEqual(read.decode().splitlines(), lines)
+        self.printer.finish()
+
     def test_unread(self) -> None:
         """A reader that does not read keeps nobody waiting; that lines are lost is said once."""
         for _ in range(LIMIT + 1000):
@@ -144,8 +156,9 @@ class CommandTests(CommandTestCase):
         dsn = make_dsn(shared_server().dsn, application_name="watched")
         command = await self.watch("jobs", dsn=dsn)
         await wait_for("its session", lambda: terminate(shared_server().dsn, "watched"))
-        await self.says(command, "is waiting: ")
         await self.says(command, "what rang meanwhile was not heard")
+        # Deaf, where the session of a probe was lost first.
+        self.assertRegex(command.err, "is (waiting|deaf): ")
         execute(dsn, "notify jobs, 'back'")
         await command.prints("back\n")
 

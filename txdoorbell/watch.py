@@ -153,4 +153,7 @@ class LinePrinter:
 
     def _write(self, data: bytes) -> None:
         while data:
-            data = data[os.write(self._descriptor, data) :]
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:  # somebody else has made it so, for a terminal that we share
+                select.select([], [self._descriptor], [])
