@@ -23,6 +23,7 @@ class Ear:
     :param wiring: rung as a whole after each new session, and when the safety net is cast.
     :param interval: seconds between two casts of the safety net; 0 for never.
     :ivar since: epoch seconds of the last change of the source's state.
+    :ivar reason: why it changed.
     :ivar on_change: called when that state has changed; None for nobody.
     :ivar listened: the channels for which LISTEN was committed on the last session.
     """
@@ -39,6 +40,7 @@ class Ear:
         self._reactor = reactor
         self._state = State.STOPPED
         self.since = reactor.seconds()
+        self.reason = ""
         self.listened: frozenset[str] = frozenset()
         self.on_change: Callable[[], object] | None = None
         interval = check_seconds("interval", interval, zero=True)
@@ -103,6 +105,7 @@ class Ear:
     def state_changed(self, state: State, reason: str) -> None:
         """Cast the safety net more often while nothing is heard."""
         self.since = self._reactor.seconds()
+        self.reason = reason
         hears = state is State.LISTENING
         self._net.hear(hears)
         if hears:

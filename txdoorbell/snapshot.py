@@ -113,7 +113,7 @@ def _listener_status(bell: Doorbell, ear: Ear) -> ListenerStatus:
     listener = bell.listener
     return ListenerStatus(
         state=str(listener.state),
-        reason=getattr(listener, "reason", ""),
+        reason=getattr(listener, "reason", ear.reason),
         since=ear.since,
         endpoint=getattr(listener, "description", ""),
         channels=tuple(sorted(ear.listened & bell.switchboard.active_channels)),

@@ -51,7 +51,6 @@ class Spell:
 
     at: float
     state: str
-    reason: str
 
     @property
     def hears(self) -> bool:
@@ -75,14 +74,14 @@ class History:
         self._calls: dict[tuple[str, str], tuple[int, int]] = {}
         self._looked: float | None = None
 
-    def heard(self, at: float, state: str, reason: str) -> None:
+    def heard(self, at: float, state: str) -> None:
         """Take down a state of the listener; the same again changes nothing."""
         last = self.spells[-1] if self.spells else None
         if last is not None and last.state == state:
             return
         if last is not None and not last.hears:
             self._deaf += max(0.0, at - last.at)
-        self.spells.append(Spell(at, state, reason))
+        self.spells.append(Spell(at, state))
 
     def deaf_seconds(self, now: float) -> float:
         """Return how long in all nothing could be heard while the service was to hear."""

@@ -92,7 +92,7 @@ class StatusOptions(usage.Options):
         Give a doorbell its status page, if it is to have one.
 
         :param configured: an endpoint, where ``--status`` gives none.
-        :param first_try: show it anyway, and tell where.
+        :param first_try: show it anyway.
         """
         endpoint = self["status"] or configured
         if endpoint is None and not first_try:
@@ -105,11 +105,6 @@ class StatusOptions(usage.Options):
             endpoint,
             token=self.status_token(),
             hosts=self["status-host"],
-            opened=_tell if endpoint is None else None,
         )
         page.setServiceParent(bell)
         return page
-
-
-def _tell(url: str) -> None:
-    print(f"The status page is at {url}")  # noqa: T201 - a first try is told how to go on

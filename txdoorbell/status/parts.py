@@ -143,7 +143,7 @@ def _function(
     cells = [
         tags.th(_wrapped(name), tags.small(clean(heard, 80)), scope="row"),
         _cell("State", _badge(_state_of(function, loop))),
-        _cell("Last run", ran, tags.small(function.cause if function.began else "")),
+        _cell("Last run", ran, tags.small("" if function.began is None else function.cause)),
         _cell("Took", "–" if function.took is None else length(function.took), kind="number"),
         _cell("Result", tags.code(_result(function), title=clean(function.result, 500))),
         _cell("Next", until(function.wakes, now)),

@@ -6,8 +6,6 @@ Nobody watches and nothing happens: then no timer is set.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import log
@@ -67,6 +65,8 @@ class Pulse:
         self._watched = watched
         if watched:
             self._schedule(0.0)
+        elif not self._changed:
+            self._cancel()
 
     def look(self, eventful: bool) -> DoorbellStatus:
         """
@@ -83,9 +83,7 @@ class Pulse:
         return status
 
     def _note_state(self) -> None:
-        listener = self._bell.listener
-        reason = getattr(listener, "reason", "")
-        self.history.heard(self._reactor.seconds(), State(listener.state).value, reason)
+        self.history.heard(self._reactor.seconds(), State(self._bell.listener.state).value)
 
     def _has_changed(self) -> None:
         """Take part in a ring, the end of a run or a change of state: quickly, they go first."""
@@ -97,14 +95,14 @@ class Pulse:
     def _beat(self) -> None:
         self._timer = None
         changed, self._changed = self._changed, False
-        began = time.perf_counter()
+        began = self._monotonic()
         try:
             status = self.look(changed)
             if self._watched:
                 self._show(status)
         except Exception:  # noqa: BLE001 - a page that fails to show stops nobody who works
             log.err(None, "showing the status failed")
-        cost = (time.perf_counter() - began) / SHARE
+        cost = (self._monotonic() - began) / SHARE
         self._pause = max(PAUSE, cost)
         self._rested = self._monotonic() + self._pause
         if self._watched:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.application.service import Service
@@ -51,7 +51,7 @@ class StatusService(Service):
         port is taken, another one.
     :param token: what those must know who ring, run and mute; None when nobody may.
     :param hosts: names of the endpoint, besides its addresses and localhost.
-    :param opened: called with the page's address once it can be reached; None for nobody.
+    :ivar url: the page's address, once it can be reached.
     :raises ValueError: for an endpoint or a token that can't be.
     """
 
@@ -65,12 +65,10 @@ class StatusService(Service):
         *,
         token: str | None = None,
         hosts: Iterable[str] = (),
-        opened: Callable[[str], object] | None = None,
     ) -> None:
         self._reactor = reactor
         self._name = check_endpoint(endpoint or FIRST_TRY)
         self._or_any = endpoint is None
-        self._opened = opened
         access = Access(token and check_token(token), hosts)
         self._resource = StatusResource(reactor, bell, access)
         self._site = StatusSite(self._resource, reactor=reactor)
@@ -132,8 +130,6 @@ class StatusService(Service):
         self._port = port
         self.url = _url(port.getHost())
         self.log.info("the status page is at {url}", url=self.url)
-        if self._opened is not None:
-            self._opened(self.url)
 
 
 def _closed(port: IListeningPort) -> Deferred[None]:

@@ -152,6 +152,8 @@ class StatusResource(Resource):
 class StatusSite(Site):
     """A site that logs no requests, and sets no timer for that; Twisted's sets one each second."""
 
+    noisy = False
+
     def startFactory(self) -> None:
         """Do without a log."""
 
