@@ -214,6 +214,8 @@ class BadTests(ConfigTestCase):
         self.assertIn("each begins with [[function]], not 3", said[0])
         self.assertEqual(said[1], "line 2: loop[0]: expected a table, not 3")
         self.assertEqual(said[2], "line 3: probe: expected a table, not [1]")
+        self.assertIn("line 1: probe: expected a table", self.only("[[probe]]\ninterval = 1\n"))
+        self.assertIn("line 1: shop: there is no such key", self.only("[shop.jobs]\na = 1\n"))
         self.assertIn("each begins with [[loop]]", self.only('[loop]\nname = "x"\n'))
 
     def test_no_secrets(self) -> None:
@@ -226,6 +228,11 @@ class BadTests(ConfigTestCase):
         self.assertEqual(len(said), 4)
         self.assertNotIn("geheim", "\n".join(said))
         self.assertIn("not '${PW}'", said[0])
+        said = self.refused(
+            '[[function]]\ncall = "${PW}"\n[[function]]\ncall = "${PW}:x"\n', PW="ge"
+        )
+        self.assertIn("'${PW}': it must be MODULE:NAME", said[0])
+        self.assertEqual(said[1], "line 4: function[1].call: ${PW}:x: there is no module ${PW}")
 
     def test_variable(self) -> None:
         """A variable without a name, or without an end."""

@@ -19,7 +19,7 @@ from txdoorbell.functions import Plan
 from txdoorbell.meaning import check_meaning
 from txdoorbell.shape import Problem, structure
 from txdoorbell.tomllines import KeyPath, line_of, shown
-from txdoorbell.variables import MissingVariable, substitute
+from txdoorbell.variables import MissingVariable, restore, substitute
 
 __all__ = ["ConfigError", "read_config"]
 
@@ -55,7 +55,8 @@ def read_config(path: Path, environ: Mapping[str, str] = os.environ) -> Plan:
     meaning = check_meaning(settings, [problem.path for problem in problems])
     problems += meaning.problems
     if problems:
-        raise ConfigError([_line(path, text, raw, problem) for problem in _sorted(text, problems)])
+        problems = [_restored(raw, problem, environ) for problem in problems]
+        raise ConfigError([_line(path, text, problem) for problem in _sorted(text, problems)])
     exposed = exposure(path, raw)
     warnings = ([exposed] if exposed else []) + [f"{path}: {text}" for text in meaning.warnings]
     return Plan(settings, meaning.functions, meaning.on_idle, tuple(warnings))
@@ -116,16 +117,23 @@ def _sorted(text: str, problems: list[Problem]) -> list[Problem]:
     return sorted(problems, key=lambda problem: line_of(text, problem.path) or 0)
 
 
-def _line(path: Path, text: str, raw: Any, problem: Problem) -> str:
-    number = line_of(text, problem.path)
-    place = f"{path}, line {number}" if number else str(path)
-    said = problem.text
-    if problem.show:
-        said = f"{said}, not {_SHORT.repr(_found(raw, problem.path))}"
-    return f"{place}: {shown(problem.path)}: {said}"
+def _restored(raw: Any, problem: Problem, environ: Mapping[str, str]) -> Problem:
+    """Return a problem with what stands in the file, which is not what came of its variables."""
+    try:
+        found = _found(raw, problem.path)
+    except LookupError:  # a key that is missing
+        return problem
+    text = restore(problem.text, str(found), environ)
+    return Problem(problem.path, f"{text}, not {_SHORT.repr(found)}" if problem.show else text)
 
 
 def _found(value: Any, path: KeyPath) -> Any:
     for step in path:
         value = value[step]
     return value
+
+
+def _line(path: Path, text: str, problem: Problem) -> str:
+    number = line_of(text, problem.path)
+    place = f"{path}, line {number}" if number else str(path)
+    return f"{place}: {shown(problem.path)}: {problem.text}"

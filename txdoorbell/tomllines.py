@@ -52,7 +52,7 @@ def _keys(text: str) -> Iterator[tuple[int, KeyPath]]:
         if not inside:
             if header := _HEADER.match(line):
                 table = _table(header[1], _parts(header[2]), counts)
-                yield number, table
+                yield from ((number, path) for path in _prefixes((), table))
             elif key := _KEY.match(line):
                 yield from ((number, path) for path in _prefixes(table, _parts(key[1])))
         inside ^= len(_LONG.findall(line)) % 2 == 1

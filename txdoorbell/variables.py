@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["MissingVariable", "placeholder_for_each", "substitute"]
+__all__ = ["MissingVariable", "placeholder_for_each", "restore", "substitute"]
 
 _VARIABLE = re.compile(r"\$(\$\{|\{(?P<name>[^}]*)\}?)")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -38,3 +38,18 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
 def placeholder_for_each(text: str, placeholder: str) -> str:
     """Return a text with a placeholder for each variable: what is readable in the file."""
     return _VARIABLE.sub(placeholder, text)
+
+
+def restore(text: str, given: str, environ: Mapping[str, str]) -> str:
+    """
+    Return a text in which values of the environment are variables again.
+
+    :param text: what is to be shown.
+    :param given: what is in the file, with the variables that may be meant.
+    """
+    for match in _VARIABLE.finditer(given):
+        value = environ.get(match["name"] or "")
+        if value:
+            shown = match[0].replace("\\", r"\\")
+            text = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", shown, text)
+    return text
