@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.task import Clock
@@ -11,9 +13,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.commands import Command, CommandTestCase
 from tests.servers import execute, shared_server
 from tests.waiting import wait_for
-from txdoorbell.functions import Changes, Loaded, Roster
+from txdoorbell.assembly import Assembly
+from txdoorbell.functions import Changes, Loaded, Plan, Roster
 from txdoorbell.loop import Loop
-from txdoorbell.reload import needs_restart
+from txdoorbell.reload import Reloader, needs_restart
 from txdoorbell.settings import Database, LoopOptions, Probe, Settings
 from txdoorbell.testing import advance_until_quiet
 
@@ -102,6 +105,67 @@ class NeedsRestartTests(SynchronousTestCase):
                 "loop b (it stays, without functions)",
             ],
         )
+
+
+class AssemblyTests(SynchronousTestCase):
+    """A doorbell that is put together by settings, and changed by further ones."""
+
+    def setUp(self) -> None:
+        """Put one together; it is not started."""
+        self.first = Settings(channels=("a", "b"), loop=(LoopOptions(name="one"),))
+        self.assembly = Assembly(Clock(), Plan(self.first), "dbname=app")
+        self.bell = self.assembly.bell
+
+    def names(self) -> list[str | None]:
+        """Return the names of the loops."""
+        return [loop.name for loop in self.bell.loops]
+
+    def test_made(self) -> None:
+        """It has what the settings say."""
+        self.assertEqual(self.bell.channels, {"a", "b"})
+        self.assertEqual(self.names(), ["one"])
+        self.assertIn("/app as ", repr(self.bell.listener))
+
+    def test_changed(self) -> None:
+        """Channels, loops, functions and the interval are changed."""
+
+        def run() -> None:
+            """Do nothing."""
+
+        loops = (LoopOptions(name="one"), LoopOptions(name="two", timeout=3.0))
+        settings = Settings(channels=("b", "c"), interval=7.0, loop=loops)
+        plan = Plan(settings, (Loaded("two", run, (("channels", ("a",)),)),))
+        self.assertEqual(self.assembly.settle(plan), Changes(1, 0, 0))
+        self.assertEqual(self.bell.channels, {"a", "b", "c"})
+        self.assertEqual((self.names(), self.bell.interval), (["one", "two"], 7.0))
+        self.assertEqual(self.bell.loops[1].get_processors(), [run])
+
+    def test_changed_back(self) -> None:
+        """They are changed back, but for the loop, which stays without functions."""
+        self.test_changed()
+        self.assertEqual(self.assembly.settle(Plan(self.first)), Changes(0, 1, 0))
+        self.assertEqual(self.bell.channels, {"a", "b"})
+        self.assertEqual((self.names(), self.bell.interval), (["one", "two"], 60.0))
+        self.assertEqual(self.bell.loops[1].get_processors(), [])
+
+    def test_reading_fails(self) -> None:
+        """Whatever goes wrong while a file is read, the doorbell stays as it is, and it is told."""
+
+        def read(path: Path) -> Plan:
+            raise ZeroDivisionError
+
+        told: list[str] = []
+        reloader = Reloader(Clock(), Path("x"), Plan(self.first), self.assembly, read)
+        reloader.before_reload = lambda: told.append("begun")
+        reloader.after_reload = lambda: told.append("over")
+        before = signal.getsignal(signal.SIGHUP)
+        reloader.startService()
+        reloader.reload()
+        reloader.stopService()
+        signal.signal(signal.SIGHUP, before)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(told, ["begun", "over"])
+        self.assertEqual(self.bell.channels, {"a", "b"})
 
 
 class SignalTests(CommandTestCase):
