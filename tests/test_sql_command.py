@@ -118,7 +118,7 @@ class JudgeTests(SynchronousTestCase):
         self.assertIn("'b' is listened to, but no trigger", unrung)
         report = self.judged()
         self.assertEqual(report.warnings, [])
-        self.assertIn("was not given by --channel", report.notes[0])
+        self.assertIn("was not given by --channel or --config", report.notes[0])
 
     def test_disabled(self) -> None:
         """A trigger that is disabled rings nothing."""
@@ -146,6 +146,7 @@ class UsageTests(SynchronousTestCase):
                 "insert",
             ),
             ("--lint goes with", "--lint", "--apply"),
+            ("--config is for", "job", "--channel", "jobs", "--config", "doorbell.toml"),
             ("'upsert' is none of insert,", "job", "--channel", "jobs", "--on", "upsert"),
             ("put in quotes", "my-table", "--channel", "jobs"),
             ("over the limit of 63", "job", "--channel", "x" * 64),
@@ -258,6 +259,18 @@ class SqlTests(CommandTestCase):
         self.assertIn("warning: function ring() rings 'atomic', to which", out)
         self.assertIn("warning: 'calls' is listened to, but", out)
         self.assertTrue(out.splitlines()[-1].startswith("4 warnings ("), out)
+
+    async def test_lint_configuration(self) -> None:
+        """A configuration says what is listened to, and where; one that can't be is told."""
+        text = f'channels = ["jobs"]\n[database]\ndsn = "{self.dsn}"\n'
+        (self.directory / "doorbell.toml").write_text(text)
+        await self.done("job", "--channel", "jobs", "--apply")
+        for arguments, status in (((), 0), (("--channel", "mail"), 1)):
+            command = self.sql("--lint", "--config", "doorbell.toml", *arguments)
+            self.assertEqual((await command.ends(), command.err), (status, ""), command.out)
+            self.assertNotIn("'jobs' is listened to", command.out)
+        (self.directory / "doorbell.toml").write_text('chanels = ["jobs"]\n')
+        await self.refused(self.sql("--lint", "--config", "doorbell.toml"), 1, "chanels")
 
     async def test_one_run(self) -> None:
         """An insert of 100,000 rows makes a function of a doorbell run once."""

@@ -41,8 +41,8 @@ _LOCK = (
     " 9,350, that is 0.39 times)"
 )
 _UNSEEN = (
-    "what is listened to was not given by --channel, and PostgreSQL shows no session what others"
-    " listen to: who rings for nobody, and who waits for nothing, was not looked for"
+    "what is listened to was not given by --channel or --config, and PostgreSQL shows no session"
+    " what others listen to: who rings for nobody, and who waits for nothing, was not looked for"
 )
 
 
@@ -124,7 +124,7 @@ def _unheard(rings: Iterable[Ringer], listened: Sequence[str]) -> Iterator[str]:
         if unheard:
             yield (
                 f"{ringer.title} rings {_listed(unheard)}, to which nobody listens, by what"
-                " --channel says: the lock at commit is taken for nothing"
+                " was given: the lock at commit is taken for nothing"
             )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
 from txdoorbell.dsn import Dsn
+from txdoorbell.embedded import running_dsn
 from txdoorbell.lint import Report, look
+from txdoorbell.load import import_from_here
 from txdoorbell.names import parse_schema, parse_table
 from txdoorbell.notification import check_channel
 from txdoorbell.sql import EVENTS, Payload, check_events, remove_sql, trigger_sql
@@ -37,6 +40,7 @@ examples:
   txdoorbell sql shop.job --channel jobs --payload key --apply --dsn "dbname=app"
   txdoorbell sql shop.job --channel jobs --remove --apply --dsn "dbname=app"
   txdoorbell sql --lint --channel jobs --channel mail --dsn "dbname=app"
+  txdoorbell sql --lint --config doorbell.toml
 
 exit status: 0 when it was printed or done, or when --lint finds nothing; 1 when --lint
 warns, or when the database can't be reached or says no; 2 for wrong usage.
@@ -68,6 +72,13 @@ def add_sql(commands: Any) -> None:
     what = sql.add_mutually_exclusive_group()
     what.add_argument("--remove", action="store_true", help="remove it all")
     what.add_argument("--lint", action="store_true", help="look for what is amiss")
+    sql.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="with --lint: take the channels that are listened to from this file of"
+        " twistd doorbell, and the database unless another is given",
+    )
     sql.add_argument("--apply", action="store_true", help="do it, in one transaction")
     add_place(sql)
     sql.set_defaults(run=lambda options: _run(sql, options))
@@ -145,8 +156,10 @@ def _check(options: argparse.Namespace, how: dict[str, Any]) -> None:
     """
     if options.lint:
         if options.table or options.schema or options.apply or how:
-            raise ValueError("--lint goes with --channel, --dsn and --embedded only")
+            raise ValueError("--lint goes with --channel, --config, --dsn and --embedded only")
         return
+    if options.config:
+        raise ValueError("--config is for --lint")
     if not options.table:
         raise ValueError("a TABLE is required, or --lint")
     if len(options.channel) != 1:
@@ -178,12 +191,14 @@ def _apply(options: argparse.Namespace, sql: str) -> NoReturn:
         sys.stdout.write(f"{printable(options.table)} {what} {channel} ({where})\n")
         return 0
 
-    _visit(options, apply, done)
+    _visit(place(options), apply, done)
 
 
 def _lint(options: argparse.Namespace) -> NoReturn:
+    listened, dsn = _configured(options) if options.config else (options.channel, place(options))
+
     async def lint(session: Session) -> Report:
-        return await look(session, options.channel)
+        return await look(session, listened)
 
     def done(report: Report, where: str) -> int:
         lines = [f"warning: {text}" for text in report.warnings]
@@ -193,17 +208,34 @@ def _lint(options: argparse.Namespace) -> NoReturn:
         sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
         return 1 if count else 0
 
-    _visit(options, lint, done)
+    _visit(dsn, lint, done)
+
+
+def _configured(options: argparse.Namespace) -> tuple[list[str], str]:
+    """Return what a configuration listens to, and where."""
+    from txdoorbell.config import ConfigError, read_config
+    from txdoorbell.credentials import with_password
+
+    import_from_here()
+    try:
+        plan = read_config(options.config)
+    except ConfigError as error:
+        raise SystemExit("\n".join(f"txdoorbell sql: {one}" for one in error.problems)) from None
+    listened = [*options.channel, *sorted(plan.channels)]
+    database = plan.settings.database
+    if options.dsn is not None or options.embedded:
+        return listened, place(options)
+    if database.embedded is not None:
+        return listened, running_dsn(Path(database.embedded))
+    return listened, with_password(database.dsn, database.password)
 
 
 def _visit(
-    options: argparse.Namespace,
+    dsn: str,
     ask: Callable[[Session], Awaitable[T]],
     done: Callable[[T, str], int],
 ) -> NoReturn:
     from twisted.internet.task import react
-
-    dsn = place(options)
 
     async def main(reactor: Any) -> None:
         try:
