@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.protocol import ClientFactory, Factory, Protocol
 
 from txdoorbell.waiters import Waiters
@@ -80,6 +81,11 @@ class Detour:
         self._closed.look()
 
 
+def _send_at_once(transport: Any) -> None:
+    if ITCPTransport.providedBy(transport):
+        transport.setTcpNoDelay(True)
+
+
 class _Near(Protocol):
     """The half at whose end is who made the connection. It isn't read before there is another."""
 
@@ -92,6 +98,7 @@ class _Near(Protocol):
         self.far: Any = None
 
     def connectionMade(self) -> None:
+        _send_at_once(self.transport)
         self.transport.pauseProducing()
         self.detour.entered(self)
 
@@ -116,6 +123,7 @@ class _Far(Protocol):
         self.attempt = attempt
 
     def connectionMade(self) -> None:
+        _send_at_once(self.transport)
         self.near.detour.onward(self, self.attempt)
         self.near.far = self.transport
         if self.near.ended:
