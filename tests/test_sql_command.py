@@ -68,6 +68,14 @@ class SourceTests(SynchronousTestCase):
 class RingersTests(SynchronousTestCase):
     """Who rings."""
 
+    def test_tcn(self) -> None:
+        """The trigger function of the extension tcn rings the channel it is given, or ``tcn``."""
+        source = "triggered_change_notification"
+        functions = [Function(1, f"{source}()", source, source, True)]
+        triggers = [Trigger("t", "job", True, True, 1, given) for given in ((), ("changes",))]
+        found = [ringer.channels for ringer in ringers(functions, triggers)]
+        self.assertEqual(found, [("tcn",), ("changes",)])
+
     def test_indirect(self) -> None:
         """Who calls a function that rings, rings too, over several steps."""
         functions = [
@@ -210,7 +218,7 @@ class SqlTests(CommandTestCase):
         """It installs and removes, and says in a line what it has done, and where."""
         options = ("job", "--channel", "jobs", "--apply")
         out = await self.done(*options, "--on", "insert", "--payload", "operation")
-        self.assertRegex(out, r"^job rings on insert: jobs \(127\.0\.0\.1:\d+/sqlcommand.*\)\n$")
+        self.assertRegex(out, r"^job rings jobs on insert \(127\.0\.0\.1:\d+/sqlcommand.*\)\n$")
         execute(self.dsn, INSERT)
         self.assertIn('"op": "insert"', self.heard()[0])
         self.assertIn("job no longer rings jobs (", await self.done(*options, "--remove"))

@@ -78,7 +78,7 @@ def ringers(functions: Iterable[Function], triggers: Iterable[Trigger]) -> list[
         Ringer(
             f"trigger {trigger.name} on {trigger.table}",
             known[trigger.function].title,
-            _resolved(ringing[trigger.function], trigger.arguments),
+            _resolved(ringing[trigger.function], _given(trigger, known)),
             trigger,
         )
         for trigger in triggers
@@ -127,6 +127,12 @@ def _ringing(functions: Mapping[int, Function]) -> dict[int, set[str | int]]:
 
 def _uncommented(source: str) -> str:
     return _COMMENT.sub(lambda found: found[1] or " ", source)
+
+
+def _given(trigger: Trigger, functions: Mapping[int, Function]) -> tuple[str, ...]:
+    """Return a trigger's arguments; the extension tcn has a default for its one."""
+    is_tcn = functions[trigger.function].source == _TCN
+    return ("tcn",) if is_tcn and not trigger.arguments else trigger.arguments
 
 
 def _resolved(channels: Iterable[str | int], arguments: tuple[str, ...]) -> tuple[str, ...]:

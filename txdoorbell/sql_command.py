@@ -180,15 +180,17 @@ def _sql(options: argparse.Namespace, how: dict[str, Any]) -> str:
 
 
 def _apply(options: argparse.Namespace, sql: str) -> NoReturn:
-    async def apply(session: Session) -> str:
-        await session.execute(sql, within=_ANSWER_TIMEOUT)
-        if options.remove:
-            return "no longer rings"
-        return f"rings on {', '.join(options.on or EVENTS)}:"
+    [channel] = options.channel
+    if options.remove:
+        what = f"{options.table} no longer rings {channel}"
+    else:
+        what = f"{options.table} rings {channel} on {', '.join(options.on or EVENTS)}"
 
-    def done(what: str, where: str) -> int:
-        channel = printable(options.channel[0])
-        sys.stdout.write(f"{printable(options.table)} {what} {channel} ({where})\n")
+    async def apply(session: Session) -> None:
+        await session.execute(sql, within=_ANSWER_TIMEOUT)
+
+    def done(_: None, where: str) -> int:
+        sys.stdout.write(printable(f"{what} ({where})") + "\n")
         return 0
 
     _visit(place(options), apply, done)
