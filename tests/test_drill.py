@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,20 @@ from tests.faults.case import FaultTestCase, address, backends, through
 from tests.poolers import PgBouncer, find_pgbouncer
 from tests.proxy import Proxy
 from tests.servers import execute, open_folder, private_server, shared_server
+from tests.waiting import wait_for
+from txdoorbell.cli import main
 from txdoorbell.connector import Timing
 from txdoorbell.drill import HEADING, Drill, NotDrilled, Outcome
 from txdoorbell.embedded.binaries import Account
 
 FAULTS = ["backend terminated", "connection reset", "connection black-holed"]
 HASTY = Timing(heartbeat=0.2, heartbeat_timeout=0.2, probe_timeout=1.0)
+
+
+def drilling(dsn: str) -> list[Any]:
+    """Return the drills' sessions at a server."""
+    sql = "select pid from pg_stat_activity where application_name like 'txdoorbell drill%'"
+    return execute(dsn, sql)
 
 
 class OutcomeTests(SynchronousTestCase):
@@ -75,11 +85,6 @@ class DrillTests(FaultTestCase):
             return str(error)
         raise AssertionError("it began")
 
-    def drilling(self, dsn: str) -> list[Any]:
-        """Return the drills' sessions at a server."""
-        sql = "select pid from pg_stat_activity where application_name like 'txdoorbell drill%'"
-        return execute(dsn, sql)
-
     async def test_beside_a_daemon(self) -> None:
         """It recovers from each fault; the daemon beside it keeps its session, hearing nothing."""
         dsn = shared_server().dsn
@@ -89,7 +94,7 @@ class DrillTests(FaultTestCase):
         await self.drills(dsn)
         self.assertEqual(backends(dsn), before)
         self.assertEqual(audience.calls, told)
-        self.assertEqual(self.drilling(dsn), [])
+        self.assertEqual(drilling(dsn), [])
 
     async def test_socket(self) -> None:
         """A server on a Unix socket is drilled on TCP."""
@@ -209,14 +214,37 @@ class CommandTests(CommandTestCase):
         self.assertIn("txdoorbell drill: 127.0.0.1:1/", command.err)
         self.assertNotIn("geheim", command.err + command.out)
 
-    async def test_help(self) -> None:
-        """The help says what is touched, and has examples."""
-        command = self.txdoorbell("drill", "--help")
-        self.assertEqual(await command.ends(), 0)
-        self.assertIn("Nobody else's session or channel is touched", command.out)
-        self.assertIn("examples:\n  txdoorbell drill\n", command.out)
+    async def test_interrupted(self) -> None:
+        """Ctrl-C ends it at once, with 1, and nothing of it is left at the server."""
+        dsn = shared_server().dsn
+        command = self.txdoorbell("drill", "--dsn", dsn)
+        await command.prints(FAULTS[1])
+        command.signal("INT")
+        self.assertEqual(await command.ends(5.0), 1)
+        self.assertEqual(command.err, "txdoorbell drill: interrupted\n")
+        await wait_for("its sessions to be gone", lambda: not drilling(dsn), 5.0)
 
-    async def test_usage(self) -> None:
+
+class UsageTests(SynchronousTestCase):
+    """What can be given."""
+
+    def give(self, *arguments: str) -> tuple[object, str, str]:
+        """Give a command that ends before it does anything: return its status and what it says."""
+        out, err = StringIO(), StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            error = self.assertRaises(SystemExit, main, ["drill", *arguments])
+        return error.code, out.getvalue(), err.getvalue()
+
+    def test_help(self) -> None:
+        """The help says what is touched, and has examples."""
+        status, out, _ = self.give("--help")
+        self.assertEqual(status, 0)
+        self.assertIn("Nobody else's session or channel is touched", out)
+        self.assertIn("examples:\n  txdoorbell drill\n", out)
+
+    def test_seconds(self) -> None:
         """Seconds are positive."""
-        command = self.txdoorbell("drill", "--patience", "0")
-        await self.refused(command, 2, "'0' is no positive number of seconds")
+        for text in ("0", "-1", "soon", "inf"):
+            status, _, err = self.give("--patience", text)
+            self.assertEqual((status, err.count("\n")), (2, 1))
+            self.assertIn(f"{text!r} is no positive number of seconds", err)

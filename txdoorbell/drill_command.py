@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, NoReturn, cast
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
 
 from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
 from txdoorbell.processor import check_seconds
+from txdoorbell.waiters import after
 
 __all__ = ["add_drill"]
 
@@ -78,10 +82,26 @@ def _drill(options: argparse.Namespace) -> NoReturn:
             recovered = await Drill(reactor, dsn, options.patience, timing).run(_show)
         except NotDrilled as error:
             raise SystemExit(f"txdoorbell drill: {error}") from None
+        except CancelledError:
+            raise SystemExit("txdoorbell drill: interrupted") from None
         if not recovered:
             raise SystemExit("txdoorbell drill: it has not recovered from each fault")
 
-    react(drill)
+    react(partial(_until_interrupted, drill))
+
+
+def _until_interrupted(
+    main: Callable[[Any], Coroutine[Any, Any, None]], reactor: Any
+) -> Deferred[None]:
+    """Run a coroutine function; when the reactor is stopped, cancel it, and let it tidy up."""
+    done = Deferred.fromCoroutine(main(reactor))
+
+    def interrupt() -> Deferred[None]:
+        done.cancel()
+        return after(done)
+
+    reactor.addSystemEventTrigger("before", "shutdown", interrupt)
+    return done
 
 
 def _show(line: object) -> None:
