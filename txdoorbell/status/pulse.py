@@ -6,6 +6,7 @@ Nobody watches and nothing happens: then no timer is set.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import log
