@@ -141,10 +141,9 @@ class World:
 
     def _follow(self, slot: Slot, outcome: str, call: Active) -> None:
         now = self.clock.seconds()
-        timed_out = self.timeout is not None and now - call.began >= self.timeout
-        if outcome == CANCELLED and self.stopping and not timed_out:
-            return
         if outcome in ("error", "bad", CANCELLED):
+            if self.stopping:
+                return
             slot.failures += 1
             slot.wake = now + min(5.0 * 2.0 ** (slot.failures - 1), 300.0)
             return

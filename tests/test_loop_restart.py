@@ -95,7 +95,7 @@ class RestartTests(LoopCase):
         loop.add(other)
         self.clock.advance(0)
         loop.stopService()
-        self.clock.advance(7)
+        self.clock.pump([7, 0.1])
         loop.startService()
         self.clock.advance(100)
         self.assertEqual((len(stubborn.pending), other.calls), (2, 0))
@@ -114,7 +114,7 @@ class RestartTests(LoopCase):
         loop = self.build(stubborn, stop_timeout=7)
         for _ in range(3):
             stopping = loop.stopService()
-            self.clock.advance(7)
+            self.clock.pump([7, 0.1])
             self.successResultOf(stopping)
             loop.startService()
         self.assertEqual(stubborn.cancelled, 3)

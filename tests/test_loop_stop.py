@@ -2,6 +2,7 @@
 
 from twisted.application.service import Application, IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
 from twisted.logger import LogLevel
 
 from tests.loops import Boom, Held, LoopCase, Stubborn
@@ -85,6 +86,9 @@ class StopTests(LoopCase):
         self.clock.advance(0)
         stopping = loop.stopService()
         self.clock.advance(7)
+        self.clock.advance(0.099)
+        self.assertNoResult(stopping)
+        self.clock.advance(0.001)
         self.successResultOf(stopping)
         self.assertIn("mule ignores its cancellation", self.logged(LogLevel.error))
         self.assertEqual((loop.active, loop.is_quiet()), ("mule", False))
@@ -101,7 +105,7 @@ class StopTests(LoopCase):
         loop.add(held, name="mule")
         self.clock.advance(0)
         loop.stopService()
-        self.clock.advance(7)
+        self.clock.pump([7, 0.1])
         held.pending.pop().errback(Boom())
         self.assertEqual(len(self.flush(Boom)), 1)
         self.assertIn("mule failed after its loop had stopped", self.logged())
@@ -114,6 +118,25 @@ class StopTests(LoopCase):
         held.pending.pop().errback(Boom())
         self.successResultOf(stopping)
         self.assertEqual(len(self.flush(Boom)), 1)
+        self.assertIn("loop: Held failed; its loop stops", self.logged())
+        self.assertEqual(dict(loop.wakeups), {})
+
+    def test_slow_to_end(self) -> None:
+        """A function that ends a little after its cancellation is not called stubborn."""
+        ended: list[bool] = []
+
+        async def function() -> None:
+            try:
+                await Deferred()
+            finally:
+                await deferLater(self.clock, 0.05)
+                ended.append(True)
+
+        loop = self.build(function, stop_timeout=7)
+        stopping = loop.stopService()
+        self.clock.pump([7, 0.05])
+        self.successResultOf(stopping)
+        self.assertEqual((ended, self.logged(LogLevel.error)), ([True], ""))
 
     def test_twice(self) -> None:
         """A second stop fires with the first; one of a stopped loop at once."""

@@ -114,7 +114,7 @@ class StuckTests(SynchronousTestCase, LogMixin):
         self.loop.add(self.stubborn, name="stubborn")
         self.clock.advance(0)
         self.loop.stopService()
-        self.clock.advance(1)
+        self.clock.pump([1, 0.1])
         (report,) = [text for text in self.logged_texts() if "left behind" in text]
         self.assertIn("await self.end", report)
 

@@ -248,6 +248,7 @@ class TableTests(SynchronousTestCase):
         machine.runner.start()
         self.assertIs(machine.runner.state, State.RESTARTING)
         machine.deadline()
+        machine.clock.advance(0.1)
         self.assertIs(machine.runner.state, State.WAITING)
         machine.runner.crash()
 

@@ -123,9 +123,9 @@ class LoopBase(Ringable, Parent):
 
         Child services are stopped after that, and have as long again.
 
-        :returns: fires when nothing of the loop is active any more, at the latest after
-            ``stop_timeout`` seconds; what is active then is cancelled and reported by name. What
-            does not end by that either is left behind; started again, the loop waits for it.
+        :returns: fires when nothing of the loop is active any more. What is active after
+            ``stop_timeout`` seconds is cancelled and reported by name; what does not end by that
+            in a tenth of a second is left behind. Started again, the loop waits for it.
         """
         self._end()
         stopped = DeferredList([self._runner.stop(), after(self._handlers_stopped)])

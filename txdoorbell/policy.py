@@ -11,6 +11,9 @@ SLICE = 0.010
 CANCEL_GRACE = 5.0
 """Seconds in which a function that was cancelled must end; after that it is stuck."""
 
+LAST_GRACE = 0.1
+"""Seconds in which a function must end that was cancelled at the deadline of a stop."""
+
 
 @dataclass
 class Policy:

@@ -41,15 +41,19 @@ class Results:
         self.finds: dict[Cause, int] = dict.fromkeys(Cause, 0)
         self.on_find: Callable[[Processor], None] | None = None
 
-    def take(self, processor: Processor, value: object) -> None:
-        """See to what a call came to: a value, or a Failure."""
+    def take(self, processor: Processor, value: object, last: bool = False) -> None:
+        """
+        See to what a call came to: a value, or a Failure.
+
+        :param last: whether the loop is stopping: an error is logged then, and no more.
+        """
         if isinstance(value, Failure):
-            self._failed(processor, value)
+            self._failed(processor, value, last)
             return
         try:
             outcome = read_result(processor.name, value)
         except Exception:  # noqa: BLE001 - a result can be hostile; it stops nobody else
-            self._failed(processor, Failure())
+            self._failed(processor, Failure(), last)
         else:
             processor.record.result = value
             self._returned(processor, outcome)
@@ -72,11 +76,10 @@ class Results:
         if self.on_find is not None:
             self.on_find(processor)
 
-    def _failed(self, processor: Processor, failure: Failure) -> None:
+    def _failed(self, processor: Processor, failure: Failure, last: bool) -> None:
         processor.record.fail(failure)
-        log.err(
-            failure, f"{self._policy.name}: {processor.name} failed; {self._what_next(processor)}"
-        )
+        next_step = "its loop stops" if last else self._what_next(processor)
+        log.err(failure, f"{self._policy.name}: {processor.name} failed; {next_step}")
 
     def _what_next(self, processor: Processor) -> str:
         if processor.removed:

@@ -19,7 +19,7 @@ from txdoorbell.caller import Caller
 from txdoorbell.causes import Cause
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.jobs import Job, Jobs, LoopStopped
-from txdoorbell.policy import SLICE, Policy
+from txdoorbell.policy import LAST_GRACE, SLICE, Policy
 from txdoorbell.processor import Processor
 from txdoorbell.response import Response
 from txdoorbell.results import Results
@@ -97,7 +97,8 @@ class Runner:
         """
         Begin nothing more.
 
-        :returns: fires when nothing is active any more, at the latest after ``stop_timeout``.
+        :returns: fires when nothing is active any more; at the latest soon after
+            ``stop_timeout``, when what is active has been cancelled.
         """
         if self.state is State.STOPPED:
             return succeed(None)
@@ -252,7 +253,7 @@ class Runner:
         if self.state in _ENDING and was_cancelled(value):
             self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
         else:
-            self.results.take(work, value)
+            self.results.take(work, value, self.state in _ENDING)
 
     def _is_stuck(self, name: str) -> None:
         if self.policy.stuck == "resign" and self.on_stuck is not None:
@@ -261,25 +262,27 @@ class Runner:
     # -- ending
 
     def _give_up(self) -> None:
-        """Cancel what is active at the deadline of a stop, and be done whatever it does."""
-        self._timer = None
-        about = {"loop": self.policy.name, "name": self.active}
+        """Cancel what is active at the deadline of a stop. A task ends some turns after that."""
         self.log.warn(
             "{loop}: {name} was still active {seconds} s after the stop; cancelling it",
+            loop=self.policy.name,
+            name=self.active,
             seconds=self.policy.stop_timeout,
-            **about,
         )
+        self._to(self.state, LAST_GRACE, self._leave_behind)
         self._caller.cancel()
-        if self.state in _ENDING:
-            where = self._caller.where()
-            self.log.error(
-                "{loop}: {name} ignores its cancellation; it is left behind\n{where}",
-                where=where,
-                **about,
-            )
-            left = self._caller.abandon()
-            self._stopped()
-            self._fail([left] if isinstance(left, Job) else [])
+
+    def _leave_behind(self) -> None:
+        """Be done with a stop, whatever is active."""
+        self.log.error(
+            "{loop}: {name} ignores its cancellation; it is left behind\n{where}",
+            loop=self.policy.name,
+            name=self.active,
+            where=self._caller.where(),
+        )
+        left = self._caller.abandon()
+        self._stopped()
+        self._fail([left] if isinstance(left, Job) else [])
 
     def _stopped(self) -> None:
         restarting = self.state is State.RESTARTING

@@ -18,7 +18,7 @@ The states of a loop, and what each event does in each of them.
 ``-`` is accepted and changes nothing, ``.`` does not happen. ``*``: WAITING, when what a stop or a
 crash has left behind is still active. RESTARTING is STOPPING, after which it begins anew. The one
 delayed call there is belongs to the state: the next wake-up in QUIET, the next turn in DUE, the
-deadline in STOPPING and RESTARTING.
+deadline in STOPPING and RESTARTING, and soon after it that for what ignores its cancellation.
 """
 
 from __future__ import annotations
