@@ -262,4 +262,5 @@ class PictureTests(TestCase):
         root = "document.documentElement"
         wide, high = await browser.run(f"return [{root}.scrollWidth, {root}.scrollHeight]")
         self.assertLessEqual(wide, width)
+        high = min(high, 1500)
         await browser.command("Emulation.setDeviceMetricsOverride", height=high, **size)

@@ -43,7 +43,7 @@ class PageTests(WebTestCase):
         """What is active is named, with for how long."""
         active = self.unfired(self.bell)
         self.clock.advance(3)
-        self.assertIn("active for 3.0 s", self.ask("/").body)
+        self.assertIn("active<small>for 3.0 s</small>", self.ask("/").body)
         active.callback(None)
         self.turn()
 

@@ -63,6 +63,7 @@ def _hearing(status: DoorbellStatus) -> Tag:
                 class_="verdict",
             ),
             tags.p(what, class_="what"),
+            tags.p(clean(listener.endpoint, 120), class_="where"),
             *(tags.p(clean(sick, 300), class_="sick") for sick in status.sick),
             role="status",
         ),
@@ -75,7 +76,7 @@ def _hearing(status: DoorbellStatus) -> Tag:
 
 def _facts(status: DoorbellStatus) -> Iterator[Tag]:
     listener = status.listener
-    since = f"{clock(listener.since)}, {ago(listener.since, status.now)}"
+    since = _two_lines(clock(listener.since), ago(listener.since, status.now))
     probe = "not yet" if listener.probe_latency is None else length(listener.probe_latency)
     net = f"every {whole_length(round(status.interval))}" if status.interval else "off"
     yield _fact("Since", since)
@@ -88,12 +89,16 @@ def _facts(status: DoorbellStatus) -> Iterator[Tag]:
     yield _fact("Unannounced work", str(status.misses), "warn" if status.misses else "")
 
 
-def _running(loop: LoopStatus, now: float) -> str:
-    submitted = f", {loop.submitted} submitted" if loop.submitted else ""
+def _running(loop: LoopStatus, now: float) -> Tag:
+    submitted = f"{loop.submitted} submitted" if loop.submitted else ""
     if loop.active is None:
-        return f"nothing{submitted}"
-    since = "" if loop.active_since is None else f" for {length(max(0.0, now - loop.active_since))}"
-    return f"{clean(loop.active, 60)}{since}{submitted}"
+        return _two_lines("nothing", submitted)
+    since = "" if loop.active_since is None else f"for {length(max(0.0, now - loop.active_since))}"
+    return _two_lines(clean(loop.active, 60), ", ".join(filter(None, (since, submitted))))
+
+
+def _two_lines(first: str, second: str) -> Tag:
+    return tags.span(first, tags.small(second or "\N{NO-BREAK SPACE}"))
 
 
 def _queue(usage: float | None) -> tuple[Tag | str, str]:
@@ -216,14 +221,14 @@ def _channels(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
             _cell("State", _badge(_state_of_channel(channel, status))),
             _cell("Rings", f"{channel.rung:,}", kind="number"),
             _cell("Last minute", f"{lately.get(channel.name, 0):,}", kind="number"),
-            _cell("Rings functions", "yes" if channel.rings_loops else "no"),
+            _cell("Wakes", "functions" if channel.rings_loops else "nobody"),
             _cell("Subscribers", f"{channel.subscribers:,}", kind="number"),
             *([_acts(_channel_acts(channel))] if can_act else []),
             **{"data-key": clean(f"channel {channel.name}")},
         )
         for channel in status.channels
     ]
-    names = ["Channel", "State", "Rings", "Last minute", "Rings functions", "Subscribers"]
+    names = ["Channel", "State", "Rings", "Last minute", "Wakes", "Subscribers"]
     return tags.section(
         tags.h2("Channels"),
         _table(names, rows, can_act) if rows else tags.p("None.", class_="none"),
