@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.soak.health import Health, Sample
 from tests.soak.record import (
+    ABSENCE,
+    FLICKERING,
     UNRUNG,
     Event,
     Record,
@@ -70,6 +72,13 @@ class MissTests(SynchronousTestCase):
         late = 10.1 + TOLERANCE + 0.1
         self.assertEqual(len(judged(HEARD, ran(late)).missed), 1)
         self.assertEqual(len(judged(HEARD, ran(late), troubles=(OUTAGE,)).missed), 0)
+
+    def test_flickering(self) -> None:
+        """Where a function comes and goes, any run after the answer covers a ring."""
+        ring = RING._replace(channel=FLICKERING[0])
+        for events, missed in [([ran(10.2, ring.channel)], 0), ([ran(9.9, ring.channel)], 1)]:
+            self.assertEqual(len(Verdict([ring], events, []).missed), missed)
+        self.assertEqual(Verdict([], [], []).due(ring), 10.1 + TOLERANCE + ABSENCE)
 
     def test_due(self) -> None:
         """A fault explains a wait until its end, its bound and what the machine may take."""

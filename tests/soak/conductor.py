@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,7 +23,14 @@ from tests.proxy import Proxy
 from tests.servers import QUICK, execute
 from tests.soak.faults import FAULTS, Fault, Site
 from tests.soak.health import Health
-from tests.soak.record import CHANNELS, Ring, StateReader, read_events, read_rings
+from tests.soak.record import (
+    CHANNELS,
+    FLICKERING,
+    Ring,
+    StateReader,
+    read_events,
+    read_rings,
+)
 from tests.soak.verdict import TOLERANCE, Trouble, Verdict
 from tests.waiting import wait_for
 from txdoorbell.embedded import PostgresServer
@@ -150,8 +157,9 @@ class Soak:
 
     async def _make_faults(self, site: Site, end: float) -> None:
         await self._pass(3.0)
-        while monotonic() < end:
-            fault = self._random.choice(self._faults)
+        for fault in self._endless():
+            if monotonic() > end:
+                return
             changes = self._changes()
             await self._make(fault, site)
             # Now and then the next one comes while this one is still being coped with.
@@ -161,6 +169,11 @@ class Soak:
                 await self._pass(self._random.uniform(0.5, 4.0))
             else:
                 await self._pass(self._random.uniform(0.0, 0.5))
+
+    def _endless(self) -> Iterator[Fault]:
+        """Generate all kinds of faults in random order, again and again."""
+        while True:
+            yield from self._random.sample(self._faults, len(self._faults))
 
     def _changes(self) -> int:
         self._state.latest()
@@ -216,7 +229,7 @@ class Soak:
             *verdict.table(),
             "",
             f"faults          {len(self._troubles)}",
-            f"rings sent      {len(rings)}, on {len(CHANNELS)} channels",
+            f"rings sent      {len(rings)}, on {len(CHANNELS) + len(FLICKERING)} channels",
             f"covered         {sum(covered.began is not None for covered in verdict.covered)},"
             f" of which {verdict.unheard} without having been heard",
             f"missed          {len(verdict.missed)}",

@@ -118,6 +118,10 @@ async def _freeze_doorbell(site: Site) -> None:
     site.freeze(site.doorbell)
 
 
+async def _restart_doorbell(site: Site) -> None:
+    site.signal(signal.SIGUSR2, site.doorbell)
+
+
 async def _thaw(site: Site) -> None:
     site.thaw()
 
@@ -196,5 +200,6 @@ FAULTS = [
     Fault("connection closed", _finish),
     Fault("UNLISTEN * on its session", _unlisten, silent=True),
     Fault("database closed to newcomers", _close_database, _open_database, (0.2, 3.0)),
+    Fault("doorbell itself restarted", _restart_doorbell),
     Fault("doorbell itself frozen", _freeze_doorbell, _thaw, (0.5, 6.0), silent=True),
 ]

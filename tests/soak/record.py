@@ -11,6 +11,13 @@ from typing import NamedTuple
 CHANNELS = [f"soak {number}" for number in range(48)]
 """Each rings one function. A ring that is missed stays so: those on other channels don't help."""
 
+FLICKERING = [f"flickering {number}" for number in range(12)]
+"""Their functions are removed now and then, and added again after less than :data:`ABSENCE`. They
+are rung rarely, so that one ring seldom hides that another one was missed."""
+
+ABSENCE = 0.5
+"""Seconds for which a function is away, at most."""
+
 UNRUNG = "soak, catching up"
 """Nobody rings this one: its function runs when everything does, after LISTEN."""
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from tests.soak.record import CHANNELS, Record, Ring
+from tests.soak.record import CHANNELS, FLICKERING, Record, Ring
 
 BURST = 200
 """Rings one after the other, now and then."""
@@ -53,7 +53,7 @@ class Ringer:
     def ring(self) -> None:
         """Ring once, and write it down."""
         self._number += 1
-        channel = random.choice(CHANNELS)
+        channel = random.choice(FLICKERING if random.random() < 0.05 else CHANNELS)
         before = None
         try:
             session = self._connected()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +14,16 @@ from twisted.application.service import Application, IServiceCollection
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
-from tests.soak.record import CHANNELS, UNRUNG, Record
+from tests.soak.record import ABSENCE, CHANNELS, FLICKERING, UNRUNG, Record
 from txdoorbell.backoff import backoff_policy
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.notification import Hearable
 
 LOOK = 0.01
 """Seconds between two looks at the listener's state."""
+
+RESTART = signal.SIGUSR2
+"""Stops the doorbell, and starts it again in the same process."""
 
 
 class Worker:
@@ -67,7 +72,14 @@ def make_application() -> Any:
     application: Any = Application("soak")
     bell.setServiceParent(IServiceCollection(application))
     LoopingCall(state_recorder(bell, record)).start(LOOK)
+    LoopingCall(Flicker(reactor, bell, record).toggle).start(ABSENCE / 2)
+    react_to(reactor, RESTART, bell.restart)
     return application
+
+
+def react_to(reactor: Any, number: signal.Signals, function: Callable[[], object]) -> None:
+    """Have a function called from the reactor when a signal comes."""
+    signal.signal(number, lambda *_: reactor.callFromThread(function))
 
 
 def make_doorbell(reactor: Any, options: dict[str, Any]) -> tuple[Doorbell, Record]:
@@ -91,6 +103,33 @@ def make_doorbell(reactor: Any, options: dict[str, Any]) -> tuple[Doorbell, Reco
             blocking=kind == len(kinds) - 1,
         )
     return bell, record
+
+
+class Flicker:
+    """Takes functions out of the doorbell, and puts them back: LISTEN has to follow."""
+
+    def __init__(self, reactor: Any, bell: Doorbell, record: Record) -> None:
+        self._reactor = reactor
+        self._bell = bell
+        self._workers = {channel: Worker(reactor, record, channel, 0.0) for channel in FLICKERING}
+        self._present = list(FLICKERING)
+        for channel in FLICKERING:
+            self._add(channel)
+
+    def _add(self, channel: str) -> None:
+        worker = self._workers[channel]
+        self._bell.add(worker.plain, name=channel, channels=[channel], hint=worker.hint)
+
+    def toggle(self) -> None:
+        """Remove a function, to add it again soon."""
+        channel = random.choice(self._present)
+        self._present.remove(channel)
+        self._bell.remove(self._workers[channel].plain)
+        self._reactor.callLater(random.uniform(0.0, ABSENCE), self._back, channel)
+
+    def _back(self, channel: str) -> None:
+        self._present.append(channel)
+        self._add(channel)
 
 
 def state_recorder(bell: Doorbell, record: Record) -> Callable[[], None]:

@@ -5,6 +5,8 @@ Data only. A ring is covered by a run of its channel's function for which that v
 reason: it was heard, and the run began after that; or it wasn't, everything ran after its commit to
 make such rings good, and the run is a part of that. A run that another ring on the channel has
 caused proves nothing: there might have been none.
+
+Where a function comes and goes, any run after the commit has to do: a function that is added runs.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from tests.soak.record import UNRUNG, Event, Ring
+from tests.soak.record import ABSENCE, FLICKERING, UNRUNG, Event, Ring
 
 TOLERANCE = 2.0
 """Seconds that the machine may take for anything, with servers recovering beside it."""
@@ -81,6 +83,8 @@ class Verdict:
     def _cover(self, ring: Ring) -> Covered:
         heard = self._heard.get(str(ring.number))
         made_good = self._first(UNRUNG, ring.after)
+        if ring.channel in FLICKERING:
+            made_good = ring.after
         reasons = [time for time in (heard, made_good) if time is not None]
         runs = [self._first(ring.channel, reason) for reason in reasons]
         began = min((run for run in runs if run is not None), default=None)
@@ -96,6 +100,8 @@ class Verdict:
     def due(self, ring: Ring) -> float:
         """Return by when a run must have begun, the faults that were active considered."""
         deadline = ring.after + TOLERANCE
+        if ring.channel in FLICKERING:
+            deadline += ABSENCE
         for trouble in self.troubles:
             end = trouble.lifted + trouble.bound
             if trouble.injected <= deadline and end >= ring.after:
