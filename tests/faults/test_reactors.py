@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 import tests
 from tests.waiting import in_time
 
-MODULES = ["tests.faults.test_loss", "tests.faults.test_stop", "tests.faults.test_deaf"]
+MODULES = [f"tests.faults.test_{fault}" for fault in ("loss", "stop", "deaf", "undone")]
 
 
 class ReactorTests(TestCase):
