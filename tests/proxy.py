@@ -72,16 +72,20 @@ class Proxy:
         for pair in self._pairs:
             pair.resume()
 
-    def inject(self, sql: str) -> None:
+    def inject(self, sql: str) -> bool:
         """
         Run statements on the oldest connection, as if its client had sent them.
 
         The client is sent the answer. libpq passes over one that it hasn't asked for, unless it
         waits for another one at the time.
+
+        :returns: False when there is no connection.
         """
         body = sql.encode() + b"\0"
         live = [pair for pair in self._pairs if pair.is_live]
-        live[0].server.write(b"Q" + (len(body) + 4).to_bytes(4, "big") + body)
+        for pair in live[:1]:
+            pair.server.write(b"Q" + (len(body) + 4).to_bytes(4, "big") + body)
+        return bool(live)
 
     def reset(self) -> None:
         """Break all connections with a RST to the client."""

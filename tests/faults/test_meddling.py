@@ -29,7 +29,7 @@ class MeddlingTests(BellFaultTestCase):
         bell = self.doorbell(through(self.dsn, self.proxy.port), self.run_noted)
         await self.runs(bell, self.began, self.dsn)
         before = len(self.began)
-        self.proxy.inject("unlisten *")
+        self.assertTrue(self.proxy.inject("unlisten *"))
         ring(self.dsn, "jobs", "unheard")
         await wait_for("a run that makes it good", lambda: len(self.began) > before)
         await wait_for("health", lambda: bell.listener.state is State.LISTENING)
