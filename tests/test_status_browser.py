@@ -262,5 +262,6 @@ class PictureTests(TestCase):
         root = "document.documentElement"
         wide, high = await browser.run(f"return [{root}.scrollWidth, {root}.scrollHeight]")
         self.assertLessEqual(wide, width)
+        await browser.command("Emulation.setScrollbarsHidden", hidden=True)
         high = min(high, 1500)
         await browser.command("Emulation.setDeviceMetricsOverride", height=high, **size)

@@ -25,7 +25,7 @@ PAUSE = 0.4
 TICK = 1.0
 """Seconds between two looks while somebody watches and nothing happens."""
 
-SHARE = 0.02
+SHARE = 0.05
 """The share of the reactor's time that showing the status may take."""
 
 

@@ -16,7 +16,7 @@ __all__ = ["timeline"]
 LANES = 12
 """How many lanes of each kind are drawn, the first ones; the tables have them all."""
 
-TITLED = 60
+TITLED = 40
 """How many marks of a lane have a text of their own, for whoever points at them."""
 
 _WIDTH = WINDOW
