@@ -190,6 +190,21 @@ class LoopTests(LoopCase):
         self.clock.advance(0)
         self.assertEqual(late.calls, 1)
 
+    def test_mute_the_active(self) -> None:
+        """One that is muted while it is active ends; what it was rung for waits."""
+        held = Held()
+        loop = self.build(held)
+        loop.mute(held)
+        loop.trigger()
+        held.fire(WORK_REMAINING)
+        self.clock.advance(0)
+        self.assertEqual(held.calls, 1)
+        self.assertQuiet(loop)
+        loop.unmute(held)
+        self.clock.advance(0)
+        self.assertEqual(held.calls, 2)
+        held.fire()
+
     def test_mute_unknown(self) -> None:
         """Muting or unmuting a function that is not there raises ``KeyError``."""
         loop = self.build()
