@@ -54,7 +54,9 @@ class FailoverTests(BellFaultTestCase):
         await self.runs(bell, self.began, self.first.dsn)
         self.first.kill()
         await wait_for("the loss", lambda: bell.listener.state is not State.LISTENING)
+        before = len(self.began)
         await self.promote(self.second)
+        await self.made_good("primary killed, standby promoted", self.began, before)
         await self.runs(bell, self.began, self.second.dsn)
         await in_time("a probe", bell.listener.probe())
 
@@ -132,8 +134,10 @@ class FailoverTests(BellFaultTestCase):
         dsn = f"{self.first.dsn} host=127.0.0.1 port={proxy.port}"
         bell = self.doorbell(dsn, self.run_noted)
         await self.runs(bell, self.began, self.first.dsn)
+        before = len(self.began)
         addresses.append(address(self.second.dsn))
         await self.promote(self.second)
         await wait_for("the deafness", lambda: bell.listener.state is State.DEAF)
+        await self.made_good("failover behind one address, found out", self.began, before)
         await wait_for("health", lambda: bell.listener.state is State.LISTENING)
         await self.runs(bell, self.began, self.second.dsn)

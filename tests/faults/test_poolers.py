@@ -145,7 +145,7 @@ class SessionModeTests(BellFaultTestCase):
         before = len(self.began)
         ring(self.dsn, "jobs", "in the gap")
         pooler.start()
-        await wait_for("a run for the ring in the gap", lambda: len(self.began) > before)
+        await self.made_good("pooler restarted", self.began, before)
         await self.runs(bell, self.began, self.dsn)
 
     async def test_reconnect(self) -> None:
@@ -167,7 +167,7 @@ class SessionModeTests(BellFaultTestCase):
         before = len(self.began)
         ring(self.dsn, "jobs", "in the gap")
         pooler.command("resume postgres")
-        await wait_for("a run for the ring in the gap", lambda: len(self.began) > before)
+        await self.made_good("pooler killed and resumed", self.began, before)
         await self.runs(bell, self.began, self.dsn)
 
     async def test_frozen(self) -> None:
