@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 import txdoorbell
 from tests.status_web import WebTestCase
 from txdoorbell.status.metrics import METRICS
@@ -16,8 +14,18 @@ from txdoorbell.status.metrics import METRICS
 PAGE = Path(txdoorbell.__file__).resolve().parent.parent / "docs" / "status.rst"
 
 
+try:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    MISSING = None
+except ImportError as error:
+    MISSING = str(error)
+
+
 class MetricsTests(WebTestCase):
     """What ``/metrics`` says."""
+
+    skip = MISSING
 
     def metrics(self) -> dict[tuple[str, ...], float]:
         """Return each sample by its name and its labels' values."""
@@ -107,6 +115,17 @@ class MetricsTests(WebTestCase):
         lines = self.ask("/metrics").body.splitlines()
         series = [line.split(" ")[0] for line in lines if not line.startswith("#")]
         self.assertEqual(len(series), len(set(series)))
+
+    def test_unencodable(self) -> None:
+        """A name that can't be encoded is shown as far as it can be."""
+        self.bell.add(lambda: None, name="a\udcff")
+        self.turn()
+        self.assertEqual(self.metrics()["txdoorbell_calls_total", "a?", "loop"], 1)
+
+    def test_head(self) -> None:
+        """HEAD has no content."""
+        answer = self.ask("/metrics", "HEAD")
+        self.assertEqual((answer.status, answer.body), (200, ""))
 
     def test_help(self) -> None:
         """Each metric says what it is."""

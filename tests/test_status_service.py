@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.threads import deferToThread
+from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
@@ -60,6 +61,7 @@ class OptionTests(SynchronousTestCase):
         """Write a file."""
         path = Path(self.mktemp())
         path.write_text(text)
+        path.chmod(0o600)
         return str(path)
 
     def test_default(self) -> None:
@@ -80,6 +82,16 @@ class OptionTests(SynchronousTestCase):
         self.assertEqual(self.parse().status_token(), f"{TOKEN}-2")
         options = self.parse("--status-token-file", self.token_file(f"{TOKEN}\n"))
         self.assertEqual(options.status_token(), TOKEN)
+
+    def test_token_for_everybody(self) -> None:
+        """A file that everybody can read is warned of."""
+        path = self.token_file(TOKEN)
+        Path(path).chmod(0o644)
+        with capturedLogs() as logs:
+            self.parse("--status-token-file", path)
+        (event,) = logs
+        self.assertIn("everybody on this machine can read it", event["log_format"])
+        self.assertNotIn(TOKEN, str(event))
 
     def test_token_refused(self) -> None:
         """A token that is missing, short or odd is refused, and not shown."""

@@ -88,7 +88,7 @@ class PageTests(WebTestCase):
         """A name that can't be encoded is shown as far as it can be, everywhere."""
         self.bell.add(lambda: None, name="\udcff\x00")
         self.turn()
-        for path in ("/", "/status.json", "/metrics"):
+        for path in ("/", "/status.json"):
             self.assertEqual(self.ask(path).status, 200, path)
 
     def test_no_inline(self) -> None:
@@ -134,7 +134,7 @@ class ProtocolTests(WebTestCase):
 
     def test_head(self) -> None:
         """HEAD answers as GET does, without the content."""
-        for path in ("/", "/status.json", "/metrics", "/healthz", "/readyz", "/events"):
+        for path in ("/", "/status.json", "/healthz", "/readyz", "/events"):
             answer = self.ask(path, "HEAD")
             self.assertEqual((answer.status, answer.body), (200, ""), path)
 
@@ -219,6 +219,8 @@ class ActionTests(WebTestCase):
         self.turn()
         self.assertEqual(self.ran, ["b"])
         self.assertEqual(self.act("run", "loop=loop&function=x").status, 400)
+        self.act("mute", "loop=loop&function=a")
+        self.assertEqual(self.act("run", "loop=loop&function=a").body, "a is muted.")
         self.assertEqual(self.act("run", "loop=x&function=a").status, 400)
 
     def test_mute_function(self) -> None:
@@ -237,6 +239,11 @@ class ActionTests(WebTestCase):
         self.assertEqual(self.bell.switchboard.active_channels, {"mail"})
         self.assert_done(self.act("unmute", "channel=jobs"), "jobs is unmuted.")
         self.assertEqual(self.bell.switchboard.active_channels, {"jobs", "mail"})
+
+    def test_too_long(self) -> None:
+        """What is longer than any form can be is not kept, and refused."""
+        self.assertEqual(self.act("ring", "channel=jobs&payload=" + "x" * 70_000).status, 413)
+        self.assertEqual(self.listener.sent, ())
 
     def test_token(self) -> None:
         """The page asks whether a token is the right one before it keeps it."""

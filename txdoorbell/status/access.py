@@ -16,12 +16,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
 from twisted.web.http import Request
 
 __all__ = ["SHORTEST_TOKEN", "Access", "check_token", "host_of", "read_token"]
 
 SHORTEST_TOKEN = 16
 """Characters: what is shorter can be guessed."""
+
+_log = Logger()
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -53,11 +56,13 @@ def check_token(token: str) -> str:
 
 def read_token(path: Path) -> str:
     """
-    Return the token that is in a file.
+    Return the token that is in a file; warn of one that everybody can read.
 
     :raises ValueError: when it can't be read, or holds none, in one line that names the file.
     """
     try:
+        if path.stat().st_mode & 0o004:
+            _log.warn("{path} holds a token, and everybody on this machine can read it", path=path)
         return check_token(path.read_text(encoding="utf-8").strip())
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None

@@ -52,8 +52,11 @@ class Actions:
     def run(self, form: Form) -> Deferred[str]:
         """Make a function due now."""
         loop, key = self._function(form)
+        name = form("function")
+        if any(f.muted for f in loop.status().functions if f.name == name):
+            raise NotDone(f"{name} is muted.")
         loop.call_soon(key)
-        return succeed(f"{form('function')} runs.")
+        return succeed(f"{name} runs.")
 
     def mute(self, form: Form) -> Deferred[str]:
         """Mute a function, or a channel."""

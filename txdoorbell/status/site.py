@@ -13,6 +13,7 @@ from twisted.web import http
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import Request as SiteRequest
 
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.status.access import HEADERS, Access
@@ -31,6 +32,9 @@ _ASSETS = {
     "page.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
 }
+_LONGEST_FORM = 64 * 1024
+"""Bytes: more than the longest channel and payload take, however they are quoted."""
+
 _TEXT = "text/plain; charset=utf-8"
 
 Answer = tuple[int, str, str | bytes]
@@ -76,6 +80,8 @@ class StatusResource(Resource):
         refusal = self._access.refusal(request)
         if refusal is not None:
             return _send(request, (http.FORBIDDEN, _TEXT, refusal))
+        if getattr(request, "too_long", False):
+            return _send(request, (http.REQUEST_ENTITY_TOO_LARGE, _TEXT, "that is too long"))
         path = request.path.decode("latin-1").removeprefix("/")
         if path in self._actions:
             return self._act(request, path)
@@ -149,10 +155,29 @@ class StatusResource(Resource):
         return NOT_DONE_YET
 
 
+class _Request(SiteRequest):
+    """
+    A request of which no more is kept than a form needs: nobody need hold a token to send one.
+
+    :ivar too_long: whether there was more.
+    """
+
+    too_long = False
+    _length = 0
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Take a part of the body."""
+        self._length += len(data)
+        self.too_long = self._length > _LONGEST_FORM
+        if not self.too_long:
+            super().handleContentChunk(data)
+
+
 class StatusSite(Site):
     """A site that logs no requests, and sets no timer for that; Twisted's sets one each second."""
 
     noisy = False
+    requestFactory = _Request
 
     def startFactory(self) -> None:
         """Do without a log."""
