@@ -17,9 +17,9 @@ from twisted.trial.unittest import SkipTest, TestCase
 
 from tests.servers import execute, shared_server
 from tests.waiting import in_time, wait_for
-from txdoorbell.bridge import bridged
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import Loop
+from txdoorbell.loops.bridge import bridged
 
 
 class CoroutineCases(TestCase):

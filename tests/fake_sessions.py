@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from txdoorbell.session import Session
+from txdoorbell.listening.session import Session
 
 
 class FakeSession(Session):

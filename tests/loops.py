@@ -11,7 +11,7 @@ from twisted.python.log import textFromEventDict
 from twisted.trial.unittest import SynchronousTestCase
 
 from txdoorbell.loop import Loop
-from txdoorbell.loopbase import LoopBase
+from txdoorbell.loops.loopbase import LoopBase
 from txdoorbell.notification import Notification
 
 AnyLoop = TypeVar("AnyLoop", bound=LoopBase)

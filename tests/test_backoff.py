@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.backoff import backoff_policy
+from txdoorbell.listening.backoff import backoff_policy
 
 
 class BackoffTests(SynchronousTestCase):

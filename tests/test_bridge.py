@@ -13,7 +13,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.asyncio_turns import EventLoopTestCase, turns
-from txdoorbell.bridge import PortableDeferred, bridged, call, from_coroutine, from_future
+from txdoorbell.loops.bridge import PortableDeferred, bridged, call, from_coroutine, from_future
 
 _Result = TypeVar("_Result")
 

@@ -12,9 +12,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.config_functions import other, process, wants
 from txdoorbell.config import ConfigError, read_config
-from txdoorbell.credentials import with_password
-from txdoorbell.functions import Plan
-from txdoorbell.settings import Settings
+from txdoorbell.settling.credentials import with_password
+from txdoorbell.settling.functions import Plan
+from txdoorbell.settling.settings import Settings
 
 HERE = "tests.config_functions"
 

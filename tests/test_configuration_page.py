@@ -13,8 +13,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import txdoorbell
 from txdoorbell.config import ConfigError, read_config
-from txdoorbell.settings import Database, Function, LoopOptions, Probe, Retry, Settings
-from txdoorbell.shape import structure
+from txdoorbell.settling.settings import Database, Function, LoopOptions, Probe, Retry, Settings
+from txdoorbell.settling.shape import structure
 
 DOCS = Path(txdoorbell.__file__).resolve().parent.parent / "docs"
 TABLES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.deadline import GRACE, Deadline
+from txdoorbell.listening.deadline import GRACE, Deadline
 
 
 class DeadlineTests(SynchronousTestCase):

@@ -19,9 +19,9 @@ from tests.proxy import Proxy
 from tests.servers import execute, open_folder, private_server, shared_server
 from tests.waiting import wait_for
 from txdoorbell.cli import main
-from txdoorbell.connector import Timing
-from txdoorbell.drill import HEADING, Drill, NotDrilled, Outcome
+from txdoorbell.commands.drill import HEADING, Drill, NotDrilled, Outcome
 from txdoorbell.embedded.binaries import Account
+from txdoorbell.listening.connector import Timing
 
 FAULTS = ["backend terminated", "connection reset", "connection black-holed"]
 HASTY = Timing(heartbeat=0.2, heartbeat_timeout=0.2, probe_timeout=1.0)

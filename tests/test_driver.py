@@ -9,12 +9,12 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import tests
-from txdoorbell.driver import DriverMissing
+from txdoorbell.listening.driver import DriverMissing
 
 PROGRAM = """
 import sys
 sys.modules[{missing!r}] = None
-import txdoorbell.doorbell, txdoorbell.dsn, txdoorbell.listener
+import txdoorbell.doorbell, txdoorbell.listening.dsn, txdoorbell.listener
 from txdoorbell.listener import DriverMissing, Listener, check_dsn
 from twisted.internet.task import Clock
 for attempt in (lambda: check_dsn(""), lambda: Listener(Clock())):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.servers import shared_server
-from txdoorbell.dsn import Dsn, Endpoint, check_dsn
+from txdoorbell.listening.dsn import Dsn, Endpoint, check_dsn
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 

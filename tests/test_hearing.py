@@ -9,12 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeConnector, FakeSession
 from tests.logs import LogMixin
-from txdoorbell.announcer import Announcer
-from txdoorbell.connector import Timing
-from txdoorbell.hearing import HearingSession
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.connector import Timing
+from txdoorbell.listening.hearing import HearingSession
+from txdoorbell.listening.queuewatch import QueueWatch
+from txdoorbell.listening.session import DatabaseError
 from txdoorbell.notification import Hearable, Notification
-from txdoorbell.queuewatch import QueueWatch
-from txdoorbell.session import DatabaseError
 
 
 class HearingTestCase(SynchronousTestCase):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.announcer import Announcer
-from txdoorbell.inbox import Inbox
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.inbox import Inbox
 from txdoorbell.notification import Hearable, Notification
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from twisted.python.threadpool import ThreadPool
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.lastresort import LastResort, leave_threads, stack_of
+from txdoorbell.process.lastresort import LastResort, leave_threads, stack_of
 
 
 class LastResortTests(SynchronousTestCase):

@@ -13,12 +13,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.audience import RecordingAudience
 from tests.logs import LogMixin
-from txdoorbell.announcer import Announcer
-from txdoorbell.core import Core
-from txdoorbell.lifecycle import Life, LiveSession, new_life
-from txdoorbell.logbook import Logbook
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.core import Core
+from txdoorbell.listening.lifecycle import Life, LiveSession, new_life
+from txdoorbell.listening.logbook import Logbook
+from txdoorbell.listening.probe import ProbeFailed
 from txdoorbell.notification import ListenerStopped, State
-from txdoorbell.probe import ProbeFailed
 
 WANTED = frozenset({"jobs"})
 

@@ -8,8 +8,14 @@ from pathlib import Path
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.load import LoadError, add_processor, import_from_here, load_object, load_processor
 from txdoorbell.loop import Loop
+from txdoorbell.settling.load import (
+    LoadError,
+    add_processor,
+    import_from_here,
+    load_object,
+    load_processor,
+)
 
 PACKAGE = {
     "__init__.py": "",

@@ -6,7 +6,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import LogMixin
-from txdoorbell.logbook import Logbook
+from txdoorbell.listening.logbook import Logbook
 from txdoorbell.notification import State
 
 

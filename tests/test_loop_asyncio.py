@@ -9,8 +9,8 @@ from twisted.internet.task import Clock
 
 from tests.asyncio_turns import EventLoopTestCase, turns
 from tests.loops import Boom
-from txdoorbell.call import FunctionTimeout
 from txdoorbell.loop import Loop
+from txdoorbell.loops.call import FunctionTimeout
 
 
 class AsyncioTests(EventLoopTestCase):

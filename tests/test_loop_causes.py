@@ -5,8 +5,8 @@ from __future__ import annotations
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.causes import Cause
 from txdoorbell.loop import Loop
+from txdoorbell.loops.causes import Cause
 from txdoorbell.notification import Notification
 from txdoorbell.processor import FOUND_WORK, WORK_REMAINING, Processor
 

@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from tests.loops import Boom, Held, LoopCase, Scripted
 from txdoorbell.loop import Loop
-from txdoorbell.results import retry_delay
+from txdoorbell.loops.results import retry_delay
 
 
 class ErrorTests(LoopCase):

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.loop_model import CHANNELS, Plan
 from tests.loop_world import World
 from tests.loops import Boom
-from txdoorbell.call import FunctionTimeout
+from txdoorbell.loops.call import FunctionTimeout
 
 SETTINGS = settings(
     max_examples=int(os.environ.get("TXDOORBELL_SCHEDULES", "2000")),

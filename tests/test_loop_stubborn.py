@@ -8,8 +8,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import LogLevel
 
 from tests.loops import Boom, Held, LoopCase, Stubborn
-from txdoorbell.call import FunctionTimeout
 from txdoorbell.loop import Loop
+from txdoorbell.loops.call import FunctionTimeout
 
 
 class QueryCanceled(Exception):

@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell import states as module
-from txdoorbell.policy import SLICE, Policy
+from txdoorbell.loops import states as module
+from txdoorbell.loops.policy import SLICE, Policy
+from txdoorbell.loops.runner import Runner
+from txdoorbell.loops.states import State
 from txdoorbell.processor import Processor
-from txdoorbell.runner import Runner
-from txdoorbell.states import State
 
 POLICY = Policy("loop", 5.0, 1.0, True, 1000.0, None, 30.0)
 

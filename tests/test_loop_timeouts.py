@@ -8,7 +8,7 @@ from twisted.internet.defer import CancelledError, Deferred, inlineCallbacks
 from twisted.logger import LogLevel
 
 from tests.loops import Held, LoopCase
-from txdoorbell.call import FunctionTimeout
+from txdoorbell.loops.call import FunctionTimeout
 
 
 class SlowTests(LoopCase):

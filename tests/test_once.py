@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.loops import Held, Scripted
 from txdoorbell import WORK_REMAINING
-from txdoorbell.once import run_once
+from txdoorbell.commands.once import run_once
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,12 +9,12 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeConnector, FakeSession
-from txdoorbell.announcer import Announcer
-from txdoorbell.connector import Timing
-from txdoorbell.heartbeat import Heartbeat
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.connector import Timing
+from txdoorbell.listening.heartbeat import Heartbeat
+from txdoorbell.listening.probe import ProbeFailed, Prober
+from txdoorbell.listening.session import DatabaseError
 from txdoorbell.notification import Notification
-from txdoorbell.probe import ProbeFailed, Prober
-from txdoorbell.session import DatabaseError
 
 TIMING = Timing(query_timeout=3.0, probe_interval=60.0, probe_timeout=5.0)
 

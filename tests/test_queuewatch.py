@@ -10,7 +10,7 @@ from twisted.logger import LogLevel
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import LogMixin
-from txdoorbell.queuewatch import SUSPECTS, QueueWatch, Suspect, named_pid, warning
+from txdoorbell.listening.queuewatch import SUSPECTS, QueueWatch, Suspect, named_pid, warning
 
 REPORT = Suspect(4711, "report", "joe", "app", False, 734.2)
 MUTE = Suspect(42, "old worker", "app", "app", True, None)

@@ -13,11 +13,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.commands import Command, CommandTestCase
 from tests.servers import execute, shared_server
 from tests.waiting import wait_for
-from txdoorbell.assembly import Assembly
-from txdoorbell.functions import Changes, Loaded, Plan, Roster
 from txdoorbell.loop import Loop
-from txdoorbell.reload import Reloader, needs_restart
-from txdoorbell.settings import Database, LoopOptions, Probe, Settings
+from txdoorbell.settling.assembly import Assembly
+from txdoorbell.settling.functions import Changes, Loaded, Plan, Roster
+from txdoorbell.settling.reload import Reloader, needs_restart
+from txdoorbell.settling.settings import Database, LoopOptions, Probe, Settings
 from txdoorbell.testing import advance_until_quiet
 
 

@@ -17,10 +17,10 @@ import tests
 from tests.faults.case import address
 from tests.servers import shared_server
 from tests.waiting import in_time, wait_for
-from txdoorbell.connector import Connector, Timing
-from txdoorbell.dsn import Dsn
-from txdoorbell.resolver import LookupFailed, Resolver, lookup
-from txdoorbell.session import Session, SessionEnded
+from txdoorbell.listening.connector import Connector, Timing
+from txdoorbell.listening.dsn import Dsn
+from txdoorbell.listening.resolver import LookupFailed, Resolver, lookup
+from txdoorbell.listening.session import Session, SessionEnded
 
 ADDRESSES = {"a": ["10.0.0.1", "fe80::1"], "b": ["10.0.0.2"]}
 
@@ -190,7 +190,7 @@ class StuckTests(ResolverTestCase):
         program = (
             "import time\n"
             "from twisted.internet import reactor\n"
-            "from txdoorbell.resolver import Resolver\n"
+            "from txdoorbell.listening.resolver import Resolver\n"
             "Resolver(reactor, lambda name: time.sleep(60) or []).addresses('stuck')\n"
             "reactor.callLater(0.1, reactor.stop)\n"
             "reactor.run()\n"

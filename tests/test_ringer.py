@@ -9,9 +9,9 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeConnector, FakeSession
+from txdoorbell.listening.ringer import Ringer
+from txdoorbell.listening.session import DatabaseError, SessionEnded
 from txdoorbell.notification import ListenerStopped
-from txdoorbell.ringer import Ringer
-from txdoorbell.session import DatabaseError, SessionEnded
 
 
 class RingerTests(SynchronousTestCase):

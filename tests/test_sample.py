@@ -11,10 +11,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bells import BellTestCase
 from txdoorbell.embedded import EmbeddedUnavailable
-from txdoorbell.housing import Housing
-from txdoorbell.invitation import invite, ring_command
 from txdoorbell.notification import Notification
-from txdoorbell.sample import Sample
+from txdoorbell.process.housing import Housing
+from txdoorbell.process.invitation import invite, ring_command
+from txdoorbell.process.sample import Sample
 
 
 class SampleTests(SynchronousTestCase):

@@ -21,9 +21,9 @@ from tests.logs import LogMixin
 from tests.proxy import Proxy
 from tests.servers import execute, shared_server
 from tests.waiting import in_time, wait_for
-from txdoorbell.inbox import Inbox
+from txdoorbell.listening.inbox import Inbox
+from txdoorbell.listening.session import DatabaseError, Session, SessionEnded, one_line
 from txdoorbell.notification import Hearable
-from txdoorbell.session import DatabaseError, Session, SessionEnded, one_line
 
 WITHIN = 5.0
 

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from tests.folders import new_folder
 from tests.servers import QUICK, execute, shared_server
 from txdoorbell.embedded import PostgresServer
-from txdoorbell.names import literal, parse_schema, parse_table
 from txdoorbell.sql import check_events, remove_sql, trigger_sql
+from txdoorbell.triggers.names import literal, parse_schema, parse_table
 
 OLD = Path("/usr/lib/postgresql/15/bin")
 

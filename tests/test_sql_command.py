@@ -16,8 +16,8 @@ from tests.servers import execute, shared_server
 from tests.waiting import wait_for
 from txdoorbell import Doorbell
 from txdoorbell.cli import main
-from txdoorbell.lint import Report, judge
-from txdoorbell.ringers import COMPUTED, Function, Trigger, channels_in, ringers
+from txdoorbell.triggers.lint import Report, judge
+from txdoorbell.triggers.ringers import COMPUTED, Function, Trigger, channels_in, ringers
 
 INSERT = "insert into job values (1), (2)"
 

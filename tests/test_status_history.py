@@ -8,8 +8,8 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bells import BellTestCase
-from txdoorbell.histogram import BOUNDS, Slow
-from txdoorbell.response import Response
+from txdoorbell.loops.histogram import BOUNDS, Slow
+from txdoorbell.loops.response import Response
 from txdoorbell.status.figures import ago, clean, clock, length, share, until
 from txdoorbell.status.history import History, Ring, Run
 

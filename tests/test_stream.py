@@ -9,7 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from tests.asyncio_turns import EventLoopTestCase, turns
 from tests.bells import BellTestCase
 from txdoorbell.notification import Notification
-from txdoorbell.stream import NotificationStream
+from txdoorbell.ringing.stream import NotificationStream
 
 
 class StreamTests(BellTestCase):

@@ -21,10 +21,10 @@ import txdoorbell
 from tests.commands import Command, CommandTestCase, environment
 from tests.servers import execute, shared_server
 from tests.waiting import wait_for
-from txdoorbell.attendant import Attendant
-from txdoorbell.supervisor import Supervisor
+from txdoorbell.process.attendant import Attendant
+from txdoorbell.process.supervisor import Supervisor
+from txdoorbell.ringing.watched import WatchedDoorbell
 from txdoorbell.testing import FakeListener
-from txdoorbell.watched import WatchedDoorbell
 
 UNIT = Path(txdoorbell.__file__).resolve().parent.parent / "docs/examples/doorbell.service"
 
@@ -326,7 +326,7 @@ class LogTests(CommandTestCase):
             "application = Application('app')\n"
             "reactor.callWhenRunning(reactor.stop)\n"
         )
-        command = self.twistd("-n", "--logger=txdoorbell.jsonlog.observer", "-y", "app.tac")
+        command = self.twistd("-n", "--logger=txdoorbell.process.jsonlog.observer", "-y", "app.tac")
         self.assertEqual(await command.ends(), 0, command.err)
         for line in command.out.splitlines():
             json.loads(line)

@@ -17,8 +17,8 @@ from tests.commands import CommandTestCase, environment
 from tests.servers import execute, shared_server
 from txdoorbell import tap
 from txdoorbell.doorbell import Doorbell
-from txdoorbell.housing import Housing
-from txdoorbell.sample import Sample
+from txdoorbell.process.housing import Housing
+from txdoorbell.process.sample import Sample
 
 
 def process() -> None:
@@ -304,7 +304,7 @@ class ResignTests(CommandTestCase):
             "from twisted.application.service import Application\n"
             "from twisted.internet import reactor\n"
             "from txdoorbell import Doorbell\n"
-            "from txdoorbell.exitstatus import exit_when_resigned\n"
+            "from txdoorbell.process.exitstatus import exit_when_resigned\n"
             "application = Application('app')\n"
             "bell = Doorbell(reactor, 'host=127.0.0.1 port=1', give_up_after=0.1)\n"
             "bell.setServiceParent(application)\n"
@@ -317,7 +317,9 @@ class ResignTests(CommandTestCase):
 
     async def test_flushed(self) -> None:
         """What was printed before is not lost."""
-        script = "from txdoorbell.exitstatus import exit_with; print('last words'); exit_with(7)"
+        script = (
+            "from txdoorbell.process.exitstatus import exit_with; print('last words'); exit_with(7)"
+        )
         command = self.shell(f'{sys.executable} -c "{script}"')
         self.assertEqual(await command.ends(), 7)
         self.assertEqual(command.out, "last words\n")

@@ -4,7 +4,7 @@ from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.loops import noting
-from txdoorbell.waiters import Waiters, after
+from txdoorbell.loops.waiters import Waiters, after
 
 
 class WaitersTests(SynchronousTestCase):

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.loops import LoopCase
 from txdoorbell.clocks import SteadyClock, monotonic_of
 from txdoorbell.loop import Loop
+from txdoorbell.loops.wakeups import LONGEST_SLEEP, Wakeups
 from txdoorbell.processor import Processor
-from txdoorbell.wakeups import LONGEST_SLEEP, Wakeups
 
 NOON = 1_700_000_000.0
 

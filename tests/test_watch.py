@@ -14,8 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.commands import Command, CommandTestCase
 from tests.servers import execute, private_server, shared_server, terminate
 from tests.waiting import wait_for
+from txdoorbell.commands.watch import LIMIT, LinePrinter, Watcher, as_json, as_text
 from txdoorbell.notification import Notification
-from txdoorbell.watch import LIMIT, LinePrinter, Watcher, as_json, as_text
 
 NOW = datetime(2026, 11, 20, 8, 30, 0, 123456, UTC)
 

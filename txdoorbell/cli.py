@@ -22,19 +22,19 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
-from txdoorbell.arguments import PLACE, add_command, add_place, checked, place
-from txdoorbell.check_command import add_check
-from txdoorbell.drill_command import add_drill
-from txdoorbell.driver import DriverMissing
+from txdoorbell.commands.arguments import PLACE, add_command, add_place, checked, place
+from txdoorbell.commands.check_command import add_check
+from txdoorbell.commands.drill_command import add_drill
+from txdoorbell.commands.once import run_once
+from txdoorbell.commands.sql_command import add_sql
+from txdoorbell.commands.watch_command import add_watch
 from txdoorbell.embedded import EmbeddedUnavailable
-from txdoorbell.load import import_from_here, load_processor
+from txdoorbell.listening.driver import DriverMissing
+from txdoorbell.listening.sender import NotRung, ring_once
 from txdoorbell.notification import check_channel, check_payload
-from txdoorbell.once import run_once
-from txdoorbell.sender import NotRung, ring_once
-from txdoorbell.sql_command import add_sql
+from txdoorbell.process.words import not_understood
+from txdoorbell.settling.load import import_from_here, load_processor
 from txdoorbell.status.command import add_status
-from txdoorbell.watch_command import add_watch
-from txdoorbell.words import not_understood
 
 __all__ = ["main"]
 

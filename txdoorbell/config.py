@@ -14,12 +14,12 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
-from txdoorbell.credentials import exposure
-from txdoorbell.functions import Plan
-from txdoorbell.meaning import check_meaning
-from txdoorbell.shape import Problem, structure
-from txdoorbell.tomllines import KeyPath, line_of, shown
-from txdoorbell.variables import MissingVariable, restore, substitute
+from txdoorbell.settling.credentials import exposure
+from txdoorbell.settling.functions import Plan
+from txdoorbell.settling.meaning import check_meaning
+from txdoorbell.settling.shape import Problem, structure
+from txdoorbell.settling.tomllines import KeyPath, line_of, shown
+from txdoorbell.settling.variables import MissingVariable, restore, substitute
 
 __all__ = ["ConfigError", "read_config"]
 

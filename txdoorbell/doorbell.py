@@ -14,13 +14,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from txdoorbell.alarm import Alarm
-from txdoorbell.causes import Cause
 from txdoorbell.clocks import SteadyClock
-from txdoorbell.ear import Ear
 from txdoorbell.guard import guard_of
-from txdoorbell.leaving import Leaving, stop_in_time
 from txdoorbell.loop import Loop, LoopBase
+from txdoorbell.loops.causes import Cause
 from txdoorbell.notification import (
     Hearable,
     Source,
@@ -29,11 +26,14 @@ from txdoorbell.notification import (
     check_payload,
 )
 from txdoorbell.processor import check_seconds
-from txdoorbell.snapshot import doorbell_status
+from txdoorbell.ringing.alarm import Alarm
+from txdoorbell.ringing.ear import Ear
+from txdoorbell.ringing.leaving import Leaving, stop_in_time
+from txdoorbell.ringing.snapshot import doorbell_status
+from txdoorbell.ringing.stream import NotificationStream, Streams
+from txdoorbell.ringing.wiring import Wiring
 from txdoorbell.status import DoorbellStatus
-from txdoorbell.stream import NotificationStream, Streams
 from txdoorbell.switchboard import Switchboard
-from txdoorbell.wiring import Wiring
 
 
 class Doorbell(MultiService):

@@ -1,8 +1,8 @@
 """
 The listener: a service that listens to PostgreSQL, and comes back after every loss.
 
-This is its face. What it does is in :mod:`txdoorbell.lifecycle` (its states) and
-:mod:`txdoorbell.hearing` (one session).
+This is its face. What it does is in :mod:`txdoorbell.listening.lifecycle` (its states) and
+:mod:`txdoorbell.listening.hearing` (one session).
 """
 
 from collections.abc import Callable, Iterable
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 
-from txdoorbell.announcer import Announcer
-from txdoorbell.backoff import backoff_policy
-from txdoorbell.core import Core
-from txdoorbell.driver import DriverMissing
-from txdoorbell.dsn import Dsn, check_dsn
-from txdoorbell.logbook import Logbook
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.backoff import backoff_policy
+from txdoorbell.listening.core import Core
+from txdoorbell.listening.driver import DriverMissing
+from txdoorbell.listening.dsn import Dsn, check_dsn
+from txdoorbell.listening.logbook import Logbook
+from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.notification import (
     Audience,
     Hearable,
@@ -25,12 +26,11 @@ from txdoorbell.notification import (
     check_channel,
     check_payload,
 )
-from txdoorbell.queuewatch import QueueWatch
 
 if TYPE_CHECKING:
-    from txdoorbell.hearing import HearingSession
-    from txdoorbell.lifecycle import Life
-    from txdoorbell.ringer import Ringer
+    from txdoorbell.listening.hearing import HearingSession
+    from txdoorbell.listening.lifecycle import Life
+    from txdoorbell.listening.ringer import Ringer
 
 __all__ = ["DriverMissing", "Listener", "check_dsn"]
 
@@ -82,9 +82,9 @@ class Listener(Service):
         backoff: Callable[[int], float] = _BACKOFF,
         name: str | None = None,
     ) -> None:
-        from txdoorbell.connector import Connector, Timing
-        from txdoorbell.lifecycle import new_life
-        from txdoorbell.resolver import Resolver
+        from txdoorbell.listening.connector import Connector, Timing
+        from txdoorbell.listening.lifecycle import new_life
+        from txdoorbell.listening.resolver import Resolver
 
         timing = Timing(
             connect_timeout,
@@ -186,14 +186,15 @@ class Listener(Service):
         Ring the private channel now, or share in a probe that is under way.
 
         :returns: a fresh Deferred with the seconds from sending to hearing. It fails with
-            :exc:`txdoorbell.probe.ProbeFailed`, and with :exc:`ListenerStopped` unless the service
-            runs. Either way the listener draws its conclusions, as from any other probe.
+            :exc:`txdoorbell.listening.probe.ProbeFailed`, and with :exc:`ListenerStopped` unless
+            the service runs. Either way the listener draws its conclusions, as from any other
+            probe.
         """
         return self._life.probe()
 
     def startService(self) -> None:
         """Begin to listen, and go on for ever."""
-        from txdoorbell.ringer import Ringer
+        from txdoorbell.listening.ringer import Ringer
 
         super().startService()
         if self._ringer is None:
@@ -216,7 +217,7 @@ class Listener(Service):
         return settled.addCallback(lambda _: self._announcer.when_quiet())
 
     def _open_session(self, life: "Life", channels: frozenset[str]) -> "HearingSession":
-        from txdoorbell.hearing import HearingSession
+        from txdoorbell.listening.hearing import HearingSession
 
         audience = self._core.audience
         return HearingSession(

@@ -1,8 +1,8 @@
 """
 Loops: functions that run one at a time whenever they are rung.
 
-The kinds of loop differ in who says which functions there are; see :mod:`txdoorbell.loopbase` for
-what they have in common.
+The kinds of loop differ in who says which functions there are; see
+:mod:`txdoorbell.loops.loopbase` for what they have in common.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from txdoorbell.jobs import LoopStopped
-from txdoorbell.loopbase import LoopBase
+from txdoorbell.loops.jobs import LoopStopped
+from txdoorbell.loops.loopbase import LoopBase
 from txdoorbell.notification import Notification
 from txdoorbell.processor import Handler, Processor, handler_processor
 

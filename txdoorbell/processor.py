@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from reprlib import repr as short_repr
 from typing import Any, Protocol, TypeVar, cast
 
-from txdoorbell.causes import Cause
+from txdoorbell.loops.causes import Cause
+from txdoorbell.loops.outcomes import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING
+from txdoorbell.loops.record import Record
 from txdoorbell.notification import Notification, check_channels
-from txdoorbell.outcomes import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING
-from txdoorbell.record import Record
 
 _Choice = TypeVar("_Choice")
 

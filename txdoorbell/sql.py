@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from txdoorbell.names import TableName, dollar_quoted, parse_schema, parse_table, qualified
 from txdoorbell.notification import check_channel, quote_identifier
-from txdoorbell.trigger_body import EVENTS, Payload, TriggerBody
+from txdoorbell.triggers.names import TableName, dollar_quoted, parse_schema, parse_table, qualified
+from txdoorbell.triggers.trigger_body import EVENTS, Payload, TriggerBody
 
 __all__ = ["EVENTS", "Payload", "check_events", "remove_sql", "trigger_sql"]
 

@@ -12,8 +12,15 @@ from typing import Any
 
 from twisted.python.reflect import safe_repr
 
-from txdoorbell.line import ChannelView, Hearer, Line, Observer, Subscriber, SubscriptionView
 from txdoorbell.notification import Hearable, check_channel, check_channels
+from txdoorbell.ringing.line import (
+    ChannelView,
+    Hearer,
+    Line,
+    Observer,
+    Subscriber,
+    SubscriptionView,
+)
 
 __all__ = ["ChannelView", "Observer", "Subscriber", "SubscriptionView", "Switchboard"]
 

@@ -16,26 +16,26 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
-from txdoorbell.assembly import Assembly
-from txdoorbell.attendant import Attendant
-from txdoorbell.credentials import with_password
-from txdoorbell.driver import DriverMissing
-from txdoorbell.dsn import check_dsn
 from txdoorbell.embedded import EmbeddedService, EmbeddedUnavailable, PostgresServer
-from txdoorbell.ending import Ending
-from txdoorbell.functions import Loaded, Plan
-from txdoorbell.housing import Housing
-from txdoorbell.invitation import invite
-from txdoorbell.jsonlog import JsonLogged
-from txdoorbell.load import LoadError, import_from_here, load_processor
+from txdoorbell.listening.driver import DriverMissing
+from txdoorbell.listening.dsn import check_dsn
 from txdoorbell.notification import check_channel
+from txdoorbell.process.attendant import Attendant
+from txdoorbell.process.ending import Ending
+from txdoorbell.process.housing import Housing
+from txdoorbell.process.invitation import invite
+from txdoorbell.process.jsonlog import JsonLogged
+from txdoorbell.process.sample import Sample
+from txdoorbell.process.supervisor import Supervisor
+from txdoorbell.process.words import not_understood
 from txdoorbell.processor import check_seconds
-from txdoorbell.reload import Reloader
-from txdoorbell.sample import Sample
-from txdoorbell.settings import Database, LoopOptions, Settings
+from txdoorbell.settling.assembly import Assembly
+from txdoorbell.settling.credentials import with_password
+from txdoorbell.settling.functions import Loaded, Plan
+from txdoorbell.settling.load import LoadError, import_from_here, load_processor
+from txdoorbell.settling.reload import Reloader
+from txdoorbell.settling.settings import Database, LoopOptions, Settings
 from txdoorbell.status.options import StatusOptions
-from txdoorbell.supervisor import Supervisor
-from txdoorbell.words import not_understood
 
 __all__ = ["Options", "makeService"]
 

@@ -17,11 +17,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import alsoProvides
 
-from txdoorbell.assignment import Assignment
-from txdoorbell.awaiting import logged
-from txdoorbell.bridge import call
-from txdoorbell.iteration import Iteration
-from txdoorbell.loopbase import LoopBase
+from txdoorbell.loops.awaiting import logged
+from txdoorbell.loops.bridge import call
+from txdoorbell.loops.loopbase import LoopBase
+from txdoorbell.workers.assignment import Assignment
+from txdoorbell.workers.iteration import Iteration
 
 __all__ = ["LoopWorker"]
 

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 
 from tests.faults.case import HASTY, FaultTestCase, ring
 from tests.waiting import in_time, wait_for
-from txdoorbell.backoff import backoff_policy
 from txdoorbell.doorbell import Doorbell
+from txdoorbell.listening.backoff import backoff_policy
 
 HOUR = 3600.0
 

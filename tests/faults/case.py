@@ -14,8 +14,8 @@ from tests.audience import RecordingAudience
 from tests.logs import LogMixin
 from tests.servers import execute
 from tests.waiting import in_time, wait_for
-from txdoorbell.backoff import backoff_policy
 from txdoorbell.listener import Listener
+from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.notification import State
 
 HASTY: dict[str, Any] = {

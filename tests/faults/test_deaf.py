@@ -6,8 +6,8 @@ from tests.faults.case import FaultTestCase, address, ring, through
 from tests.proxy import Proxy, Target
 from tests.servers import private_server, shared_server
 from tests.waiting import wait_for
+from txdoorbell.listening.probe import ProbeFailed
 from txdoorbell.notification import State
-from txdoorbell.probe import ProbeFailed
 
 
 class DeafTests(FaultTestCase):

@@ -18,8 +18,8 @@ from twisted.application.service import Application
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from txdoorbell import Doorbell, Loop
-from txdoorbell.ending import Ending
-from txdoorbell.exitstatus import exit_when_resigned
+from txdoorbell.process.ending import Ending
+from txdoorbell.process.exitstatus import exit_when_resigned
 
 def without_end():
     print("begun", flush=True)

@@ -18,8 +18,8 @@ from tests.servers import execute, private_server, until
 from tests.waiting import in_time, wait_for
 from txdoorbell.embedded import EmbeddedUnavailable, find_binaries
 from txdoorbell.embedded.binaries import version
+from txdoorbell.listening.session import DatabaseError
 from txdoorbell.notification import State
-from txdoorbell.session import DatabaseError
 
 PAGES = 64
 """The smallest queue there is; each of our notifications takes up a page of it."""

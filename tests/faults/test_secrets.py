@@ -19,7 +19,7 @@ from tests.faults.case import address
 from tests.servers import execute, private_server, shared_server, terminate
 from tests.waiting import in_time, wait_for
 from txdoorbell.doorbell import Doorbell
-from txdoorbell.dsn import Dsn
+from txdoorbell.listening.dsn import Dsn
 from txdoorbell.notification import State
 
 MARK = "Zq"

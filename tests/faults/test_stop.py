@@ -12,9 +12,9 @@ from tests.proxy import Proxy
 from tests.servers import execute, private_server, shared_server
 from tests.waiting import in_time, wait_for
 from txdoorbell.doorbell import Doorbell
+from txdoorbell.listening.session import SessionEnded
 from txdoorbell.loop import Loop
 from txdoorbell.notification import ListenerStopped, State
-from txdoorbell.session import SessionEnded
 
 
 class StopTests(FaultTestCase):

@@ -16,7 +16,7 @@ from zope.interface.verify import verifyObject
 from tests.loops import Held, LoopCase
 from tests.peers import peer
 from txdoorbell.doorbell import Doorbell
-from txdoorbell.jobs import LoopStopped
+from txdoorbell.loops.jobs import LoopStopped
 from txdoorbell.testing import FakeListener
 from txdoorbell.worker import LoopWorker
 

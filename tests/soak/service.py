@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall, deferLater
 
 from tests.soak.record import ABSENCE, CHANNELS, FLICKERING, UNRUNG, Record
-from txdoorbell.backoff import backoff_policy
 from txdoorbell.doorbell import Doorbell
+from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.notification import Hearable
 
 LOOK = 0.01

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 from twisted.internet.defer import Deferred, succeed
 
 from txdoorbell.doorbell import Doorbell
-from txdoorbell.loopbase import LoopBase
+from txdoorbell.loops.loopbase import LoopBase
 
 __all__ = ["Actions", "NotDone"]
 

@@ -8,7 +8,7 @@ import sys
 from threading import Event
 from typing import Any
 
-from txdoorbell.arguments import add_command, checked
+from txdoorbell.commands.arguments import add_command, checked
 from txdoorbell.status.asking import NotAnswered, Where, ask
 from txdoorbell.status.text import as_text
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
-from txdoorbell.histogram import BOUNDS, Durations
+from txdoorbell.loops.histogram import BOUNDS, Durations
 from txdoorbell.notification import State
 from txdoorbell.status.figures import clean
 from txdoorbell.status.history import History

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from txdoorbell.histogram import Durations
+from txdoorbell.loops.histogram import Durations
 
 
 @dataclass(frozen=True)

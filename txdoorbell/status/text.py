@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from txdoorbell.commands.watch import printable
 from txdoorbell.status.figures import ago, clock, length, share, until
-from txdoorbell.watch import printable
 
 __all__ = ["as_text"]
 

@@ -1,0 +1,1 @@
+"""The commands of ``txdoorbell``, and what they have in common."""

@@ -1,0 +1,1 @@
+"""The insides of the listener: one session after the other, each of them watched."""

@@ -1,0 +1,69 @@
+"""A question now and then, so that a session which only seems alive is found out."""
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.python.failure import Failure
+
+from txdoorbell.clocks import monotonic_of
+from txdoorbell.listening.session import Session
+
+__all__ = ["Heartbeat"]
+
+
+class Heartbeat:
+    """
+    Asks a session ``SELECT 1`` whenever nothing was read from it for a while.
+
+    A question that isn't answered in time ends the session. TCP alone never finds a frozen server,
+    nor a half-open session on which nothing is sent.
+
+    :param interval: seconds of silence before a question; 0 for none at all.
+    :param timeout: seconds until the session is ended for want of the answer.
+    :param hold: while it returns true, no question is asked: another is, or the answer could bring
+        along what the session can't hear by itself.
+    """
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        session: Session,
+        interval: float,
+        timeout: float,
+        hold: Callable[[], bool],
+    ) -> None:
+        self._reactor = reactor
+        self._now = monotonic_of(reactor)
+        self._session = session
+        self._interval = interval
+        self._timeout = timeout
+        self._hold = hold
+        self._next: IDelayedCall | None = None
+
+    def start(self) -> None:
+        """Begin, unless the session has ended."""
+        if self._interval and self._session.is_open:
+            self._wait(self._interval)
+
+    def stop(self) -> None:
+        """Ask no more; an answer that is awaited ends with the session."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+    def _wait(self, seconds: float) -> None:
+        self._next = self._reactor.callLater(seconds, self._tick)
+
+    def _tick(self) -> None:
+        self._next = None
+        silence = self._now() - self._session.last_read
+        if self._hold():
+            self._wait(self._interval / 10)
+        elif silence < self._interval:
+            self._wait(self._interval - silence)
+        else:
+            answer = self._session.query("select 1", within=self._timeout)
+            answer.addCallbacks(lambda _: self.start(), self._failed)
+
+    def _failed(self, failure: Failure) -> None:
+        self._session.end(f"heartbeat: {failure.value}")

@@ -1,0 +1,1 @@
+"""The insides of a loop: what is due, what is called, what is waited for."""

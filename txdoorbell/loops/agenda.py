@@ -1,0 +1,252 @@
+"""
+What is due: rings taken in, coalesced, and handed out as runs.
+
+This is data only; nothing is called from here but the users' ``interested`` and ``hint``.
+
+A ring costs the same whether one or a million came before it: it sets a mark for everyone, or for
+a channel. The marks are spread over the processors when a run begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from operator import attrgetter
+
+from twisted.python import log
+
+from txdoorbell.loops.causes import Cause
+from txdoorbell.notification import Hearable, Notification
+from txdoorbell.processor import Processor
+
+_ORDER = attrgetter("order")
+
+
+class Agenda:
+    """
+    The processors of one loop, which of them are due, and the numbers of the rings.
+
+    :ivar rung: the number of the last ring.
+    :ivar covered: the number of the last ring that a completed run has served.
+    :ivar announced: how many rings were notifications, or asked for like one.
+    :ivar announced_before_run: how many of these there were when the last run began.
+    :ivar runs: how many runs began for each cause.
+    """
+
+    def __init__(self) -> None:
+        self._processors: dict[Hashable, Processor] = {}
+        self._added = 0
+        self._in_order: Sequence[Processor] | None = ()
+        self._plain: dict[str | None, dict[Processor, None]] = {}
+        self._choosy: dict[str | None, dict[Processor, None]] = {}
+        self._everyone: Cause | None = None
+        self._channels: dict[str | None, None] = {}
+        self._due: dict[Processor, Cause] = {}
+        self._again: dict[Processor, None] = {}
+        self._serving = 0
+        self.rung = 0
+        self.covered = 0
+        self.announced = 0
+        self.announced_before_run = 0
+        self.runs: dict[Cause, int] = dict.fromkeys(Cause, 0)
+
+    # -- who there is
+
+    @property
+    def processors(self) -> Mapping[Hashable, Processor]:
+        """Those added and not removed, by what their user knows them by, in order of adding."""
+        return self._processors
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that processors name."""
+        tables = (self._plain, self._choosy)
+        return frozenset(c for table in tables for c, heard in table.items() if c and heard)
+
+    def add(self, processor: Processor) -> None:
+        """
+        Take in a processor, due at once. The same again, with the same options, changes nothing.
+
+        :raises ValueError: when it is there already with other options.
+        """
+        known = self._processors.get(processor.key)
+        if known is not None:
+            if known.options != processor.options:
+                raise ValueError(
+                    f"{processor.name} has been added already, with other options: remove it first"
+                )
+            return
+        self._added += 1
+        processor.order = (-processor.priority, self._added)
+        self._processors[processor.key] = processor
+        self._in_order = None
+        for index in self._indexes(processor):
+            index[processor] = None
+        self.make_due(processor, Cause.START)
+
+    def remove(self, key: Hashable) -> Processor:
+        """
+        Take out a processor; it will not be handed out again.
+
+        :raises KeyError: when there is none of that name.
+        """
+        processor = self._processors.pop(key)
+        processor.removed = True
+        self._in_order = None
+        self._due.pop(processor, None)
+        self._again.pop(processor, None)
+        for index in self._indexes(processor):
+            del index[processor]
+        return processor
+
+    def replace(self, keys: Collection[Hashable]) -> Iterable[Processor]:
+        """
+        Make the processors those given: new ones are added, those missing removed.
+
+        :returns: the ones that were removed.
+        """
+        wanted = dict.fromkeys(keys)
+        removed = [self.remove(key) for key in list(self._processors) if key not in wanted]
+        for key in wanted:
+            if key not in self._processors:
+                self.add(Processor(key))  # type: ignore[arg-type]  # it checks that it is callable
+        return removed
+
+    def _indexes(self, processor: Processor) -> list[dict[Processor, None]]:
+        choosy = processor.interested is not None or processor.hint is not None
+        table = self._choosy if choosy else self._plain
+        channels = (None,) if processor.channels is None else processor.channels
+        return [table.setdefault(channel, {}) for channel in channels]
+
+    # -- rings
+
+    def ring(self, cause: Cause = Cause.RING) -> None:
+        """Make everyone due."""
+        self.rung += 1
+        self.announced += cause is Cause.RING
+        if self._everyone is None or cause < self._everyone:
+            self._everyone = cause
+
+    def ring_channels(self, channels: Iterable[str]) -> bool:
+        """
+        Make everyone due who hears one of these channels, whatever was said there.
+
+        :returns: whether there is anyone.
+        """
+        heard = False
+        for channel in (None, *channels):
+            for table in (self._plain, self._choosy):
+                for processor in table.get(channel, ()):
+                    self.make_due(processor, Cause.RECONNECT)
+                    heard = True
+        self.rung += heard
+        return heard
+
+    def notified(self, notification: Hearable) -> bool:
+        """
+        Make those due who hear this notification, and give them its hint.
+
+        :returns: whether there is anyone.
+        """
+        channel = notification.channel
+        heard = False
+        for mark in (None, channel):
+            if self._plain.get(mark):
+                self._channels[mark] = None
+                heard = True
+        if self._choosy and self._offer(notification, channel):
+            heard = True
+        self.rung += heard
+        self.announced += heard
+        return heard
+
+    def _offer(self, notification: Hearable, channel: str) -> bool:
+        choosers = [*self._choosy.get(None, ()), *self._choosy.get(channel, ())]
+        if not choosers:
+            return False
+        if not isinstance(notification, Notification):
+            notification = Notification(channel, notification.payload, notification.pid)
+        heard = False
+        for processor in choosers:
+            if not processor.removed and _takes(processor, notification):
+                self.make_due(processor, Cause.RING)
+                heard = True
+        return heard
+
+    def make_due(self, processor: Processor, cause: Cause) -> None:
+        """Make one processor due."""
+        known = self._due.get(processor)
+        if known is None or cause < known:
+            self._due[processor] = cause
+
+    def make_due_last(self, processor: Processor) -> None:
+        """Make one processor due, after all others of the next run."""
+        self._again[processor] = None
+
+    @property
+    def has_due(self) -> bool:
+        """Whether a run would find anything to do, or a ring to cover."""
+        return bool(self._everyone or self._due or self._channels or self._again)
+
+    def due(self) -> list[Processor]:
+        """Return those that the next run would call, in order."""
+        if self._everyone is not None:
+            first = self._ordered()
+        else:
+            rung = {p for channel in self._channels for p in self._plain.get(channel, ())}
+            first = sorted(rung.union(self._due), key=_ORDER)
+        last = sorted(self._again, key=_ORDER)
+        return [p for p in first if p not in self._again] + last if last else list(first)
+
+    def _ordered(self) -> Sequence[Processor]:
+        if self._in_order is None:
+            self._in_order = sorted(self._processors.values(), key=_ORDER)
+        return self._in_order
+
+    # -- runs
+
+    def begin_run(self) -> list[Processor]:
+        """Hand out all that is due, in order; what is rung from now on belongs to the next run."""
+        run = self.due()
+        self._tell_causes(run)
+        self.forget()
+        self._serving = self.rung
+        self.announced_before_run = self.announced
+        return run
+
+    def _tell_causes(self, run: list[Processor]) -> None:
+        everyone = Cause.INTERVAL if self._everyone is None else self._everyone
+        for processor in run:
+            processor.cause = everyone
+        for processor in self._again:
+            processor.cause = min(everyone, Cause.REMAINING)
+        for processor, cause in self._due.items():
+            processor.cause = min(processor.cause, cause)
+        for channel in self._channels:
+            for processor in self._plain.get(channel, ()):
+                processor.cause = Cause.RING
+        if run:
+            self.runs[min(processor.cause for processor in run)] += 1
+
+    def end_run(self) -> None:
+        """Count every ring up to the beginning of this run as covered."""
+        self.covered = self._serving
+
+    def forget(self) -> None:
+        """Let nothing be due."""
+        self._everyone = None
+        self._channels.clear()
+        self._due.clear()
+        self._again.clear()
+        self._serving = self.covered
+
+
+def _takes(processor: Processor, notification: Notification) -> bool:
+    """Ask ``interested``, tell ``hint``. When either fails the processor is rung: miss none."""
+    try:
+        if processor.interested is not None and not processor.interested(notification):
+            return False
+        if processor.hint is not None:
+            processor.hint(notification)
+    except BaseException:  # noqa: BLE001 - the user's code
+        log.err(None, f"{processor.name}: interested or hint failed; it is rung")
+    return True

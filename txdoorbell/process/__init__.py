@@ -1,0 +1,1 @@
+"""What a process needs to run a doorbell: its start, its supervisor, its end."""

@@ -1,0 +1,1 @@
+"""The insides of the worker of an asynqueue ``TaskQueue``."""
