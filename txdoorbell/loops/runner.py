@@ -216,8 +216,6 @@ class Runner:
         if self.state is State.QUIET:
             self._to(State.QUIET, self.wakeups.delay(), self._turn)
 
-    # -- calls
-
     def _begin(self, work: Work) -> None:
         if isinstance(work, Processor):
             record = work.record
@@ -258,8 +256,6 @@ class Runner:
     def _is_stuck(self, name: str) -> None:
         if self.policy.stuck == "resign" and self.on_stuck is not None:
             self.on_stuck(f"{name} is stuck")
-
-    # -- ending
 
     def _give_up(self) -> None:
         """Cancel what is active at the deadline of a stop. A task ends some turns after that."""
