@@ -26,6 +26,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--usual", action="store_true", help="the default timeouts, in place of short ones"
     )
+    parser.add_argument("--pooler", action="store_true", help="PgBouncer in front, session mode")
     parser.add_argument("--only", default="", help="the faults that have this in their names")
     parser.add_argument("--folder", type=Path, help="for all files, which are kept then")
     return parser.parse_args()
@@ -42,7 +43,9 @@ async def soak(reactor: Any, options: argparse.Namespace) -> None:
             folder = Path(stack.enter_context(temporary))
         folder.mkdir(parents=True, exist_ok=True)
         faults = [fault for fault in FAULTS if options.only in fault.name]
-        run = Soak(reactor, folder.resolve(), timing, options.rate, options.seed, faults)
+        files = folder.resolve()
+        pooled = options.pooler
+        run = Soak(reactor, files, timing, options.rate, options.seed, faults, pooled)
         if not await run.run(options.minutes, say):
             sys.exit(1)
 

@@ -14,14 +14,16 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from psycopg2.extensions import parse_dsn
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
 import tests
+from tests.poolers import PgBouncer
 from tests.proxy import Proxy
 from tests.servers import QUICK, execute
-from tests.soak.faults import FAULTS, Fault, Site
+from tests.soak.faults import FAULTS, POOLER_RESTARTED, Fault, Site
 from tests.soak.health import Health
 from tests.soak.record import (
     CHANNELS,
@@ -73,6 +75,7 @@ class Soak:
     :param rate: rings per second.
     :param seed: of the choice of faults and of their times.
     :param faults: those to choose from.
+    :param pooled: whether a pooler in session mode stands in front of the server.
     """
 
     def __init__(
@@ -83,9 +86,11 @@ class Soak:
         rate: float,
         seed: int,
         faults: Sequence[Fault] = FAULTS,
+        pooled: bool = False,
     ) -> None:
         self._reactor = reactor
-        self._faults = faults
+        self._faults = [f for f in faults if pooled or f.name != POOLER_RESTARTED]
+        self._pooled = pooled
         self._folder = folder
         self._options = options
         self._rate = rate
@@ -96,9 +101,9 @@ class Soak:
         self._events = folder / "events"
         self._state = StateReader(self._events)
 
-    def addCleanup(self, cleanup: Callable[..., object], *args: object) -> None:
+    def addCleanup(self, cleanup: Callable[..., object], *args: object, **named: object) -> None:
         """Have a function called at the end, the last one first; as a test case does."""
-        self._cleanups.append(lambda: cleanup(*args))
+        self._cleanups.append(lambda: cleanup(*args, **named))
 
     async def run(self, minutes: float, say: Callable[[str], None]) -> bool:
         """
@@ -127,8 +132,10 @@ class Soak:
         direct = f"{server.dsn} dbname=soak"
         await deferToThread(execute, server.dsn, "create database soak")
         await deferToThread(execute, direct, "create table ring (number bigint primary key)")
-        host, port = "127.0.0.1", int(server.dsn.partition("port=")[2].split()[0])
-        proxy = Proxy(self, (host, port))  # type: ignore[arg-type] # it is asked for cleanups only
+        case: Any = self  # proxy and pooler ask it for cleanups only
+        pooler = PgBouncer(case, direct, server_login_retry=1) if self._pooled else None
+        entrance = parse_dsn(pooler.dsn if pooler is not None else direct)
+        proxy = Proxy(case, (entrance["host"], int(entrance["port"])))
         twistd = self._spawn(
             ["-c", _TWISTD, "-n", "--pidfile=", "-y", str(Path(__file__).with_name("soak.tac"))],
             SOAK_DSN=f"{direct} port={proxy.port} sslmode=disable",
@@ -138,7 +145,7 @@ class Soak:
         await wait_for("the doorbell to listen", lambda: self._state.latest() == "listening", 30.0)
         arguments = [direct, str(self._rings), str(self._rate)]
         ringer = self._spawn(["-m", "tests.soak.ringer", *arguments])
-        return Site(server, proxy, server.dsn, twistd.pid), twistd, ringer
+        return Site(server, proxy, server.dsn, twistd.pid, pooler), twistd, ringer
 
     def _spawn(self, arguments: list[str], **environ: str) -> subprocess.Popen[bytes]:
         root = str(Path(tests.__file__).resolve().parent.parent)
@@ -197,7 +204,8 @@ class Soak:
     def _bound(self, fault: Fault) -> float:
         """Return in how many seconds after the end of a fault all is promised to be well."""
         timing = self._options
-        back = timing["connect_timeout"] + timing["backoff"]
+        # The pooler itself tries again each second.
+        back = timing["connect_timeout"] + timing["backoff"] + (2.0 if self._pooled else 0.0)
         if not fault.silent:
             return back
         beat = timing["heartbeat"] * 1.1 + timing["heartbeat_timeout"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from twisted.internet.threads import deferToThread
 
+from tests.poolers import PgBouncer
 from tests.proxy import Proxy
 from tests.servers import execute
 from txdoorbell.embedded import PostgresServer
@@ -28,6 +29,7 @@ class Site:
 
     :ivar admin: the DSN of the server's superuser, in another database.
     :ivar doorbell: the process id of the twistd.
+    :ivar pooler: between proxy and server; None for none.
     :ivar frozen: the processes that stand still.
     """
 
@@ -35,6 +37,7 @@ class Site:
     proxy: Proxy
     admin: str
     doorbell: int
+    pooler: PgBouncer | None = None
     frozen: list[int] = field(default_factory=list)
 
     async def sql(self, sql: str, *values: object) -> list[Any]:
@@ -171,6 +174,12 @@ async def _finish(site: Site) -> None:
     site.proxy.finish()
 
 
+async def _restart_pooler(site: Site) -> None:
+    if site.pooler is not None:
+        site.pooler.stop()
+        site.pooler.start()
+
+
 async def _unlisten(site: Site) -> None:
     site.proxy.inject("unlisten *")
 
@@ -183,6 +192,8 @@ async def _close_database(site: Site) -> None:
 async def _open_database(site: Site) -> None:
     await site.sql("alter database soak allow_connections true")
 
+
+POOLER_RESTARTED = "pooler restarted"
 
 FAULTS = [
     Fault("backend terminated", _terminate),
@@ -198,6 +209,7 @@ FAULTS = [
     Fault("network refuses", _refuse, _accept, (0.2, 4.0)),
     Fault("connection reset", _reset),
     Fault("connection closed", _finish),
+    Fault(POOLER_RESTARTED, _restart_pooler),
     Fault("UNLISTEN * on its session", _unlisten, silent=True),
     Fault("database closed to newcomers", _close_database, _open_database, (0.2, 3.0)),
     Fault("doorbell itself restarted", _restart_doorbell),
