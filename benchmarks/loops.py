@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from twisted.internet import reactor
@@ -31,34 +31,29 @@ _react: Any = reactor
 
 class Meter:
     """
-    Ends the process when so many runs have been made.
+    Says how long calls took, and ends the process.
 
-    :param again: called before each further run.
-    :param calls: those of all runs together.
+    :param calls: how many there will be.
     """
 
-    def __init__(self, runs: int, calls: int, again: Callable[[], object]) -> None:
-        self._left = runs
+    def __init__(self, calls: int) -> None:
         self._calls = calls
-        self._again = again
         self._cpu = self._wall = 0.0
 
     def start(self) -> None:
         """Begin to count the time."""
         self._cpu, self._wall = time.process_time(), time.monotonic()
 
-    def ran(self) -> bool:
-        """Note that a run has been made, and say whether it was the last."""
-        if self._left == 0:
-            return True
-        self._left -= 1
-        if self._left:
-            self._again()
-            return False
+    def end(self) -> None:
+        """Say it, and end."""
         cpu, wall = time.process_time() - self._cpu, time.monotonic() - self._wall
         say(cpu=cpu / self._calls * 1e6, wall=wall / self._calls * 1e6, calls=self._calls)
         _react.callLater(0, _react.stop)
-        return True
+
+
+def _left(count: int) -> Iterator[int]:
+    """Return what is to be counted down: how many are left after each call, at last 0."""
+    return iter(range(count - 1, -1, -1))
 
 
 def main(case: str, functions: str, calls: str) -> None:
@@ -71,13 +66,15 @@ def main(case: str, functions: str, calls: str) -> None:
 def _rung(make: Callable[[], Callable[[], object]], count: int, calls: int) -> None:
     """Run functions of which the last one rings the loop again."""
     loop, runs = Loop(reactor), max(1, calls // count)
-    meter = Meter(runs, runs * count, loop.trigger)
+    meter, left, last = Meter(runs * count), _left(runs), make()
     for _ in range(count - 1):
         loop.add(make())
-    last = make()
 
     def last_of_all() -> object:
-        meter.ran()
+        if next(left):
+            loop.trigger()
+        else:
+            meter.end()
         return last()
 
     loop.add(last_of_all)
@@ -110,40 +107,42 @@ def _deferring() -> Callable[[], object]:
 def _remaining(count: int, calls: int) -> None:
     """Run functions that all want to be run again."""
     loop, runs = Loop(reactor), max(1, calls // count)
-    meter = Meter(runs, runs * count, lambda: None)
+    meter, left = Meter(runs * count), _left(runs)
 
     def make() -> Callable[[], object]:
         return lambda: WORK_REMAINING
 
     for _ in range(count - 1):
         loop.add(make())
-    loop.add(lambda: None if meter.ran() else WORK_REMAINING)
+    loop.add(lambda: WORK_REMAINING if next(left, 0) else meter.end())
     _start(loop, meter)
 
 
 def _plain(count: int, calls: int) -> None:
     functions = [_empty() for _ in range(count)]
     runs = max(1, calls // count)
-    meter = Meter(runs, runs * count, lambda: None)
+    meter = Meter(runs * count)
 
     def run() -> None:
         meter.start()
         for _ in range(runs):
             for function in functions:
                 function()
-            meter.ran()
+        meter.end()
 
     _react.callWhenRunning(run)
 
 
 def _plain_deferred(count: int, calls: int) -> None:
     function = _deferring()
-    meter = Meter(calls, calls, lambda: None)
+    meter, left = Meter(calls), _left(calls)
 
     def call(_: object) -> None:
-        if not meter.ran():
-            deferred: Any = function()
+        deferred: Any = function()
+        if next(left):
             deferred.addCallback(call)
+        else:
+            meter.end()
 
     meter.start()
     _react.callWhenRunning(call, None)
@@ -159,7 +158,7 @@ def _wakeups(count: int, calls: int, gap: float = GAP) -> None:
 
 def _sleeping(clock: Any, count: int, calls: int, first: float, gap: float) -> tuple[Loop, Meter]:
     loop = Loop(clock, minimum_delay=0)
-    meter = Meter(calls, calls, lambda: None)
+    meter, left = Meter(calls), _left(calls)
 
     def sleeper(number: int) -> Callable[[], float]:
         wake = first + number * gap if number < calls else first + FAR + number
@@ -167,8 +166,8 @@ def _sleeping(clock: Any, count: int, calls: int, first: float, gap: float) -> t
 
         def function() -> float:
             due = next(times, 0.0)
-            if not due:
-                meter.ran()
+            if not due and not next(left):
+                meter.end()
             return due or first + 2 * FAR - number
 
         return function
@@ -198,11 +197,13 @@ def _advance(clock: Clock, meter: Meter, times: int) -> None:
 
 
 def _plain_timers(count: int, calls: int) -> None:
-    meter = Meter(calls, calls, lambda: None)
+    meter, left = Meter(calls), _left(calls)
 
     def fired() -> None:
-        if not meter.ran():
+        if next(left):
             _react.callLater(GAP, fired)
+        else:
+            meter.end()
 
     _react.callWhenRunning(_react.callLater, GAP, fired)
     meter.start()

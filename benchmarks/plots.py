@@ -98,7 +98,8 @@ def _by_number(axes: Any, outcome: Outcome, titles: dict[str, str]) -> None:
         )
     axes.set(xscale="log", yscale="log", ylabel="microseconds of CPU")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.legend(fontsize=8, frameon=False)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
 
 
 def _loop(axes: Any, outcome: Outcome) -> None:
@@ -122,15 +123,14 @@ def _fairness(axes: Any, outcome: Outcome) -> None:
 
 
 def _writers(axes: Any, outcome: Outcome) -> None:
-    rates = outcome.raw["rounds"]
-    kinds = list(writers.KINDS)[::-1]
-    _bars(
-        axes,
-        [writers.KINDS[kind] for kind in kinds],
-        [median(rates[kind]) for kind in kinds],
-        [THEIRS if kind == "silent" else OURS for kind in kinds],
-    )
-    axes.set(xlabel="commits per second")
+    """Draw commits per second beside those without a trigger, for each number of rows."""
+    rounds = outcome.raw["rounds"]
+    kinds = [kind for kind in writers.KINDS if kind != "silent"]
+    places = [(kind, rows) for rows in writers.ROWS for kind in kinds][::-1]
+    titles = [f"{writers.KINDS[kind].replace('``', '')}; rows: {rows}" for kind, rows in places]
+    shares = [100 * writers.share(rounds, kind, rows) for kind, rows in places]
+    _bars(axes, titles, shares, [THEIRS if kind == "by_row" else OURS for kind, _ in places])
+    axes.set(xlabel="% of the commits without a trigger", xlim=(0, 110))
 
 
 _DRAW: dict[str, Callable[[Any, Outcome], None]] = {

@@ -14,12 +14,13 @@ from benchmarks.figures import median, written
 from benchmarks.outcome import Outcome, Table
 from benchmarks.record import CHANNEL
 from txdoorbell.embedded import PostgresServer, find_binaries
+from txdoorbell.sql import trigger_sql
 
 CLIENTS = 32
 
 PATIENCE = 120.0
 
-_INSERT = "insert into {kind} (body) values ('twenty bytes of body');\n"
+_INSERT = "insert into {kind} (body) select 'twenty bytes of body' from generate_series(1, {rows})"
 
 _TABLE = "create table {kind} (id bigserial primary key, body text)"
 
@@ -29,34 +30,31 @@ _ROW = f"""
     create trigger ring after insert on by_row for each row execute function ring_row()
 """
 
-# One ring for a statement, however many rows it writes; equal ones of a transaction are merged.
-_STATEMENT = f"""
-    create function ring_statement() returns trigger language plpgsql as $$
-    begin perform pg_notify('{CHANNEL}', ''); return null; end $$;
-    create trigger ring after insert on by_statement
-        for each statement execute function ring_statement()
-"""
-
 KINDS = {
     "silent": "no trigger",
-    "by_row": "a row trigger, the row's id as payload",
-    "by_statement": "a statement trigger, no payload",
+    "by_row": "a trigger for each row, its id as payload",
+    "by_statement": "the trigger of ``txdoorbell sql``",
 }
 
+ROWS = (1, 100)
+"""Rows that are inserted by one statement, which is a transaction."""
+
 Rounds = dict[str, list[float]]
+"""Commits per second, by kind and number of rows: ``silent 1``."""
 
 
 def measure(bench: Bench) -> Outcome:
     """Write in each way in turn, several rounds, while a doorbell listens."""
-    rounds: Rounds = {kind: [] for kind in KINDS}
+    ways = [(kind, rows) for rows in ROWS for kind in KINDS]
+    rounds: Rounds = {f"{kind} {rows}": [] for kind, rows in ways}
     with server({"max_connections": "100"}) as private:
         _prepare(private)
         with bench.start("busy", "processor", 1, private.dsn) as listener:
             listener.hear("port", within=30)
             for _ in range(bench.sizes.rounds):
-                for kind in KINDS:
-                    rounds[kind].append(_write(bench, private, kind))
-    return Outcome("writers", [_table(rounds, pgbench())], raw={"rounds": rounds})
+                for kind, rows in ways:
+                    rounds[f"{kind} {rows}"].append(_write(bench, private, kind, rows))
+    return Outcome("writers", [_table(rounds)], raw={"rounds": rounds})
 
 
 def pgbench() -> Path | None:
@@ -73,17 +71,17 @@ def _prepare(private: PostgresServer) -> None:
         for kind in KINDS:
             cursor.execute(_TABLE.format(kind=kind))
         cursor.execute(_ROW)
-        cursor.execute(_STATEMENT)
+        cursor.execute(trigger_sql("by_statement", CHANNEL, on="insert"))
         cursor.execute("checkpoint")
     connection.close()
 
 
-def _write(bench: Bench, private: PostgresServer, kind: str) -> float:
-    program = pgbench()
+def _write(bench: Bench, private: PostgresServer, kind: str, rows: int) -> float:
+    program, sql = pgbench(), _INSERT.format(kind=kind, rows=rows)
     if program is None:
-        return _write_from_python(bench, private, kind)
-    script = bench.folder / f"{kind}.sql"
-    script.write_text(_INSERT.format(kind=kind))
+        return _write_from_python(bench, private, sql)
+    script = bench.folder / f"{kind}-{rows}.sql"
+    script.write_text(sql + ";\n")
     seconds = str(max(1, round(bench.sizes.writing)))
     options = ["-n", "-c", str(CLIENTS), "-j", "2", "-T", seconds, "-f", str(script)]
     done = subprocess.run(
@@ -99,18 +97,23 @@ def _write(bench: Bench, private: PostgresServer, kind: str) -> float:
     return float(found[1])
 
 
-def _write_from_python(bench: Bench, private: PostgresServer, kind: str) -> float:
-    sql = _INSERT.format(kind=kind).strip()
+def _write_from_python(bench: Bench, private: PostgresServer, sql: str) -> float:
     with bench.start("writers", private.dsn, sql, CLIENTS, bench.sizes.writing) as process:
-        return float(process.hear("rate", within=60 + bench.sizes.writing)["rate"])
+        return float(process.hear("rate", within=PATIENCE)["rate"])
 
 
-def _table(rounds: Rounds, program: Path | None) -> Table:
-    rows = [["one insert in each transaction", "commits per second", "/ no trigger"]]
+def share(rounds: Rounds, kind: str, rows: int) -> float:
+    """Return the median of the rounds' ratios to writing without a trigger."""
+    pairs = zip(rounds[f"{kind} {rows}"], rounds[f"silent {rows}"], strict=True)
+    return median(own / silent for own, silent in pairs)
+
+
+def _table(rounds: Rounds) -> Table:
+    head = [cell for n in ROWS for cell in (f"commits/s, {n} rows each", "/ no trigger")]
+    table = [["", *(cell.replace(" 1 rows each", " 1 row each") for cell in head)]]
     for kind, title in KINDS.items():
-        pairs = zip(rounds[kind], rounds["silent"], strict=True)
-        share = median(own / silent for own, silent in pairs)
-        rows.append([title, written(median(rounds[kind])), written(share)])
-    with_what = "pgbench" if program else "threads of Python"
-    note = f"{CLIENTS} clients, {with_what}; the server syncs each commit. One doorbell listens."
-    return Table("Writers", rows, note)
+        cells = [(median(rounds[f"{kind} {n}"]), share(rounds, kind, n)) for n in ROWS]
+        table.append([title, *(written(figure) for pair in cells for figure in pair)])
+    with_what = "pgbench" if pgbench() else "threads of Python"
+    note = f"{CLIENTS} clients of {with_what}; the server syncs each commit. One doorbell listens."
+    return Table("Writers", table, note)
