@@ -215,7 +215,25 @@ def restore_variable(name: str, value: str | None) -> None:
 
 
 class CommandSecretsTests(CommandTestCase):
-    """What ``twistd doorbell`` prints."""
+    """What ``twistd doorbell`` and ``txdoorbell`` print."""
+
+    async def test_commands(self) -> None:
+        """Each command that connects complains of a server that is away, without the password."""
+        dsn = keywords("127.0.0.1", 1, SECRET)
+        for arguments in (["ring", "jobs"], ["sql", "--lint"], ["drill"]):
+            command = self.txdoorbell(*arguments, "--dsn", dsn, environ=environment())
+            self.assertEqual(await command.ends(), 1)
+            self.assertIn("refused", command.err)
+            self.assertNotIn(MARK, command.out + command.err)
+
+    async def test_watch(self) -> None:
+        """So does the one that waits for it."""
+        dsn = uri("127.0.0.1", 1, SECRET)
+        command = self.txdoorbell("watch", "jobs", "--dsn", dsn, environ=environment())
+        await wait_for("the complaint", lambda: "refused" in command.err)
+        command.signal("INT")
+        await command.ends()
+        self.assertNotIn(MARK, command.out + command.err)
 
     async def test_refused(self) -> None:
         """A server that is away is complained of, without the password."""
