@@ -17,7 +17,7 @@ author = "The txdoorbell maintainers"
 copyright = "2026, the txdoorbell maintainers"  # noqa: A001 - Sphinx' name for it
 release = version = _setup["metadata"]["version"]
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "real_names"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.doctest", "news", "real_names"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
 html_title = f"txdoorbell {release}"
