@@ -38,6 +38,8 @@ bell = Doorbell(reactor, "host=127.0.0.1 port=1", loop=loop, interval=3600, {bel
 bell.add({add})
 bell.add(also_due)
 bell.setServiceParent(application)
+for _ in range({threads}):
+    reactor.callWhenRunning(reactor.callInThread, time.sleep, 0.05)
 exit_when_resigned(reactor, bell)
 Ending(reactor, bell, grace={grace}, pidfile="pid").setServiceParent(bell)
 """
@@ -46,9 +48,18 @@ Ending(reactor, bell, grace={grace}, pidfile="pid").setServiceParent(bell)
 class EndingTestCase(CommandTestCase):
     """Tests of one end each: how long it takes, with what status, and what is said."""
 
-    def tac(self, add: str, stop_timeout: float = 60.0, grace: float = 60.0, bell: str = "") -> str:
+    def tac(
+        self,
+        add: str,
+        stop_timeout: float = 60.0,
+        grace: float = 60.0,
+        bell: str = "",
+        threads: int = 0,
+    ) -> str:
         """Write an application with one function besides another, and return its file."""
-        text = _TAC.format(add=add, stop_timeout=stop_timeout, grace=grace, bell=bell)
+        text = _TAC.format(
+            add=add, stop_timeout=stop_timeout, grace=grace, bell=bell, threads=threads
+        )
         (self.directory / "app.tac").write_text(text)
         return "app.tac"
 
@@ -135,6 +146,12 @@ class HurriedTests(EndingTestCase):
         command = await self.begun("doorbell", "--dsn", NOBODY, "--processor", "jobs:process")
         self.assertEqual(await self.ends(command, "INT", "INT", within=1.5), -2)
         self.assertIn("loop: process is left undone", command.out)
+
+    async def test_threads_without_work(self) -> None:
+        """Threads that have nothing to do end by themselves, and aren't complained of."""
+        command = await self.begun("-y", self.tac("unfired, name='patience'", threads=5))
+        self.assertEqual(await self.ends(command, "TERM", "TERM", within=1.5), -15)
+        self.assertNotIn("a thread of the pool", command.out)
 
     async def test_thread(self) -> None:
         """A thread isn't waited for either."""

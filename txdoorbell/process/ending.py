@@ -68,7 +68,7 @@ class Ending(Service):
         self._handlers: dict[int, Any] = {}
         self._signal = 0
         self._is_ending = self._is_hurried = False
-        self._threads_end = 0.0
+        self._threads_since = 0.0
 
     def startService(self) -> None:
         """Begin to look after the end."""
@@ -127,8 +127,9 @@ class Ending(Service):
 
     def _time_for_threads(self) -> float:
         now = time.monotonic()
-        self._threads_end = self._threads_end or now + THREADS
-        return 0.0 if self._is_hurried else self._threads_end - now
+        self._threads_since = self._threads_since or now
+        # Those without work take a moment, too.
+        return (HURRY / 4 if self._is_hurried else THREADS) - (now - self._threads_since)
 
     def _report_threads(self) -> None:
         for thread in self._pool.threads:
