@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -113,6 +114,11 @@ class WaitTests(SynchronousTestCase):
         verdict = Verdict(rings, events, [OUTAGE, second])
         self.assertEqual(verdict.waits(), {"outage": [0.5], "second": [0.25]})
         self.assertEqual(len(verdict.table()), 3)
+
+    def test_not_alone(self) -> None:
+        """Faults that nobody can tell apart are left out."""
+        crowded = replace(OUTAGE, alone=False)
+        self.assertEqual(judged(HEARD, ran(14.5), troubles=(crowded,)).waits(), {})
 
     def test_nothing_felt(self) -> None:
         """A fault during which nobody rang was not felt."""

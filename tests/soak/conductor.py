@@ -23,7 +23,7 @@ import tests
 from tests.poolers import PgBouncer
 from tests.proxy import Proxy
 from tests.servers import QUICK, execute
-from tests.soak.faults import FAULTS, POOLER_RESTARTED, Fault, Site
+from tests.soak.faults import FAULTS, POOLER_RESTARTED, Fault, FoundBy, Site
 from tests.soak.health import Health
 from tests.soak.record import (
     CHANNELS,
@@ -164,13 +164,17 @@ class Soak:
 
     async def _make_faults(self, site: Site, end: float) -> None:
         await self._pass(3.0)
+        well = True
         for fault in self._endless():
             if monotonic() > end:
                 return
             changes = self._changes()
-            await self._make(fault, site)
             # Now and then the next one comes while this one is still being coped with.
-            if self._random.random() < 0.8:
+            patient = self._random.random() < 0.8
+            await self._make(fault, site, alone=well and patient)
+            well = patient
+            if patient:
+                await self._pass(0.2)
                 await self._found(fault, changes)
                 await wait_for("health", lambda: self._state.latest() == "listening", 120.0)
                 await self._pass(self._random.uniform(0.5, 4.0))
@@ -189,28 +193,31 @@ class Soak:
     async def _found(self, fault: Fault, changes: int) -> None:
         """Wait until a silent fault has been found out, if it is: a short one may pass unseen."""
         end = monotonic() + self._bound(fault)
-        while fault.silent and self._changes() == changes and monotonic() < end:
+        while fault.found_by is not None and self._changes() == changes and monotonic() < end:
             await self._pass(0.1)
 
-    async def _make(self, fault: Fault, site: Site) -> None:
+    async def _make(self, fault: Fault, site: Site, *, alone: bool) -> None:
         injected = monotonic()
         await fault.inject(site)
         if fault.lift is not None:
             await self._pass(self._random.uniform(*fault.hold))
             await fault.lift(site)
         lifted = monotonic() if fault.lift is not None else injected
-        self._troubles.append(Trouble(fault.name, injected, lifted, self._bound(fault)))
+        self._troubles.append(Trouble(fault.name, injected, lifted, self._bound(fault), alone))
 
     def _bound(self, fault: Fault) -> float:
         """Return in how many seconds after the end of a fault all is promised to be well."""
         timing = self._options
         # The pooler itself tries again each second.
         back = timing["connect_timeout"] + timing["backoff"] + (2.0 if self._pooled else 0.0)
-        if not fault.silent:
+        if fault.found_by is None:
             return back
-        beat = timing["heartbeat"] * 1.1 + timing["heartbeat_timeout"]
-        probe = timing["probe_interval"] + 3 * timing["probe_timeout"]
-        return max(beat, probe) + timing["query_timeout"] + back
+        if fault.found_by is FoundBy.PROBE:
+            found = timing["probe_interval"] + 3 * timing["probe_timeout"]
+        else:
+            # A heartbeat waits for a probe that is under way.
+            found = timing["heartbeat"] * 1.1 + 2 * timing["probe_timeout"]
+        return found + timing["heartbeat_timeout"] + timing["query_timeout"] + back
 
     async def _settled(self) -> None:
         bound = max(map(self._bound, self._faults))
@@ -229,6 +236,7 @@ class Soak:
     ) -> bool:
         rings = await self._committed(site)
         verdict = Verdict(rings, read_events(self._events), self._troubles)
+        (self._folder / "faults").write_text("".join(f"{t}\n" for t in self._troubles))
         for covered in [*verdict.missed[:SHOWN], *verdict.unproven[:SHOWN]]:
             say(f"{'unproven' if covered.unproven else 'MISSED'}: {covered}")
         states = Counter(e.what for e in read_events(self._events) if e.kind == "state")

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -76,20 +77,27 @@ class Site:
 Step = Callable[[Site], Awaitable[object]]
 
 
+class FoundBy(Enum):
+    """What finds a fault that is silent."""
+
+    HEARTBEAT = "heartbeat"
+    PROBE = "probe"
+
+
 @dataclass(frozen=True)
 class Fault:
     """
     One kind of fault.
 
-    :ivar silent: nothing tells the doorbell: a heartbeat or a probe has to find out.
     :ivar hold: the least and the most seconds until it is lifted.
+    :ivar found_by: what has to find out, where nothing tells the doorbell.
     """
 
     name: str
     inject: Step
     lift: Step | None = None
     hold: tuple[float, float] = (0.0, 0.0)
-    silent: bool = False
+    found_by: FoundBy | None = None
 
 
 async def _terminate(site: Site) -> None:
@@ -199,19 +207,19 @@ FAULTS = [
     Fault("backend terminated", _terminate),
     Fault("all its backends terminated", _terminate_all),
     Fault("backend killed (kill -9)", _kill_backend),
-    Fault("backend frozen (SIGSTOP)", _freeze_backend, _thaw, (0.5, 8.0), silent=True),
-    Fault("server frozen", _freeze_server, _thaw, (0.5, 6.0), silent=True),
-    Fault("server takes no connections", _freeze_postmaster, _thaw, (0.5, 6.0), silent=True),
+    Fault("backend frozen (SIGSTOP)", _freeze_backend, _thaw, (0.5, 8.0), FoundBy.HEARTBEAT),
+    Fault("server frozen", _freeze_server, _thaw, (0.5, 6.0), FoundBy.HEARTBEAT),
+    Fault("server takes no connections", _freeze_postmaster, _thaw, (0.5, 6.0), FoundBy.PROBE),
     Fault("server restarted, immediate", _stop_immediately, _start, (0.0, 2.0)),
     Fault("server restarted, fast", _stop_fast, _start, (0.0, 2.0)),
-    Fault("network swallows everything", _swallow, _forward, (0.5, 8.0), silent=True),
-    Fault("network stalls", _stall, _resume, (0.2, 8.0), silent=True),
+    Fault("network swallows everything", _swallow, _forward, (0.5, 8.0), FoundBy.HEARTBEAT),
+    Fault("network stalls", _stall, _resume, (0.2, 8.0), FoundBy.HEARTBEAT),
     Fault("network refuses", _refuse, _accept, (0.2, 4.0)),
     Fault("connection reset", _reset),
     Fault("connection closed", _finish),
     Fault(POOLER_RESTARTED, _restart_pooler),
-    Fault("UNLISTEN * on its session", _unlisten, silent=True),
+    Fault("UNLISTEN * on its session", _unlisten, found_by=FoundBy.PROBE),
     Fault("database closed to newcomers", _close_database, _open_database, (0.2, 3.0)),
     Fault("doorbell itself restarted", _restart_doorbell),
-    Fault("doorbell itself frozen", _freeze_doorbell, _thaw, (0.5, 6.0), silent=True),
+    Fault("doorbell itself frozen", _freeze_doorbell, _thaw, (0.5, 6.0), FoundBy.HEARTBEAT),
 ]

@@ -30,12 +30,14 @@ class Trouble:
     :ivar injected: when it began.
     :ivar lifted: when its cause was gone; what is done at once is gone at once.
     :ivar bound: seconds after that in which all is well again, as promised.
+    :ivar alone: whether all was well before it, and again before the next one.
     """
 
     name: str
     injected: float
     lifted: float
     bound: float
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class Verdict:
         Return how long each fault was felt, by name.
 
         That is the longest that any ring from this fault to the next waited for its run, the time
-        aside that the fault itself lasted.
+        aside that the fault itself lasted. Faults that came too soon one after the other are left
+        out: nobody can tell them apart.
         """
         found: dict[str, list[float]] = {}
         ends = [trouble.injected for trouble in self.troubles[1:]] + [float("inf")]
@@ -142,7 +145,8 @@ class Verdict:
         for trouble, end in zip(self.troubles, ends, strict=True):
             first, last = (bisect_left(times, t, key=_after) for t in (trouble.injected, end))
             felt = [covered.wait(trouble.lifted) for covered in times[first:last]]
-            found.setdefault(trouble.name, []).append(max(felt, default=0.0))
+            if trouble.alone:
+                found.setdefault(trouble.name, []).append(max(felt, default=0.0))
         return found
 
     def table(self) -> list[str]:
