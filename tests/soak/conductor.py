@@ -192,7 +192,7 @@ class Soak:
 
     async def _found(self, fault: Fault, changes: int) -> None:
         """Wait until a silent fault has been found out, if it is: a short one may pass unseen."""
-        end = monotonic() + self._bound(fault)
+        end = monotonic() + self._finding(fault)
         while fault.found_by is not None and self._changes() == changes and monotonic() < end:
             await self._pass(0.1)
 
@@ -205,19 +205,23 @@ class Soak:
         lifted = monotonic() if fault.lift is not None else injected
         self._troubles.append(Trouble(fault.name, injected, lifted, self._bound(fault), alone))
 
+    def _finding(self, fault: Fault) -> float:
+        """Return how many seconds it may take to find a fault out; 0 for one that is told of."""
+        timing = self._options
+        if fault.found_by is FoundBy.PROBE:
+            return timing["probe_interval"] + 3 * timing["probe_timeout"]
+        if fault.found_by is FoundBy.HEARTBEAT:
+            # A heartbeat waits for a probe that is under way.
+            waiting = timing["heartbeat"] * 1.1 + 2 * timing["probe_timeout"]
+            return waiting + timing["heartbeat_timeout"]
+        return 0.0
+
     def _bound(self, fault: Fault) -> float:
         """Return in how many seconds after the end of a fault all is promised to be well."""
         timing = self._options
+        back = timing["connect_timeout"] + timing["query_timeout"] + timing["backoff"]
         # The pooler itself tries again each second.
-        back = timing["connect_timeout"] + timing["backoff"] + (2.0 if self._pooled else 0.0)
-        if fault.found_by is None:
-            return back
-        if fault.found_by is FoundBy.PROBE:
-            found = timing["probe_interval"] + 3 * timing["probe_timeout"]
-        else:
-            # A heartbeat waits for a probe that is under way.
-            found = timing["heartbeat"] * 1.1 + 2 * timing["probe_timeout"]
-        return found + timing["heartbeat_timeout"] + timing["query_timeout"] + back
+        return self._finding(fault) + back + (2.0 if self._pooled else 0.0)
 
     async def _settled(self) -> None:
         bound = max(map(self._bound, self._faults))
