@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from psycopg2.extensions import parse_dsn
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall, deferLater
 from twisted.internet.threads import deferToThread
 
@@ -112,6 +112,9 @@ class Soak:
         :param minutes: for which faults are made; it takes a little longer.
         :returns: whether all was well.
         """
+        self._reactor.addSystemEventTrigger(
+            "before", "shutdown", lambda: Deferred.fromCoroutine(self._clean_up())
+        )
         try:
             site, twistd, ringer = await self._set_up()
             health = Health(twistd.pid)
@@ -122,8 +125,11 @@ class Soak:
             status = await self._ends(twistd)
             return await self._judge(site, health, status, say)
         finally:
-            for cleanup in reversed(self._cleanups):
-                await maybeDeferred(cleanup)
+            await self._clean_up()
+
+    async def _clean_up(self) -> None:
+        while self._cleanups:
+            await maybeDeferred(self._cleanups.pop())
 
     async def _set_up(self) -> tuple[Site, subprocess.Popen[bytes], subprocess.Popen[bytes]]:
         server = PostgresServer(self._folder / "data", tcp=True, settings=QUICK)
