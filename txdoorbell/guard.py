@@ -15,7 +15,7 @@ from twisted.logger import Logger
 STEP = 0.25
 """Seconds by which the clocks must part between two looks; a slow correction is no step."""
 
-TICK = 0.5
+TICK = 0.9
 """Seconds between two looks."""
 
 
