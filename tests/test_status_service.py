@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
 from pathlib import Path
 from typing import Any
 
+from twisted.internet.testing import MemoryReactorClock
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs
 from twisted.python.usage import UsageError
@@ -186,6 +188,30 @@ class ServiceTests(TestCase):
     def test_short_token(self) -> None:
         """A token that can be guessed is refused."""
         self.assertRaises(ValueError, self.show, self.bell(), LOCAL, token="short")
+
+
+class RacingReactor(MemoryReactorClock):
+    """A reactor whose port 8765 somebody else takes between bind and listen."""
+
+    def listenTCP(self, port: int, *arguments: Any, **options: Any) -> Any:
+        """Listen, as Twisted does; what fails after bind is no CannotListenError."""
+        if port == 8765:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        return super().listenTCP(port, *arguments, **options)
+
+
+class RaceTests(SynchronousTestCase):
+    """Two first tries are started at the same moment."""
+
+    def test_first_try(self) -> None:
+        """The one that comes second shows its page at another port, and goes on."""
+        reactor = RacingReactor()
+        bell = Doorbell(reactor, listener=FakeListener(reactor))
+        page = StatusService(reactor, bell)
+        page.startService()
+        self.assertNotEqual(page.url, "")
+        self.assertEqual(reactor.tcpServers[0][0], 0)
+        self.successResultOf(page.stopService())
 
 
 class WhereTests(SynchronousTestCase):

@@ -122,7 +122,8 @@ class StatusService(Service):
             raise SystemExit(f"the status page can't be shown: {failures[0]}")
 
     def _elsewhere(self, failure: Failure) -> Deferred[IListeningPort]:
-        failure.trap(CannotListenError)
+        # Whoever binds at the same moment as we do is seen only when we listen: an OSError.
+        failure.trap(CannotListenError, OSError)
         self.log.info("the status page is not at {name}: {why}", name=self._name, why=_why(failure))
         return self._make(_ANY).listen(self._site)
 
