@@ -168,5 +168,10 @@ class QuickStartTests(ExampleTestCase):
             if statement.strip():
                 self.sql(statement)
         self.sql("insert into job (task) values ('tea'), ('cups')")
-        listener.poll()
-        self.assertEqual([heard.payload for heard in listener.notifies], ["", "payload", ""])
+
+        def heard() -> list[str]:
+            listener.poll()
+            return [notify.payload for notify in listener.notifies]
+
+        await wait_for("three rings", lambda: len(heard()) >= 3)
+        self.assertEqual(heard(), ["", "payload", ""])
