@@ -22,6 +22,10 @@ TOLERANCE = 2.0
 """Seconds that the machine may take for anything, with servers recovering beside it."""
 
 
+MOMENT = 0.1
+"""Seconds before a fault in which a ring was sent that it may have kept from being heard."""
+
+
 @dataclass(frozen=True)
 class Trouble:
     """
@@ -140,10 +144,11 @@ class Verdict:
         out: nobody can tell them apart.
         """
         found: dict[str, list[float]] = {}
-        ends = [trouble.injected for trouble in self.troubles[1:]] + [float("inf")]
+        ends = [trouble.injected - MOMENT for trouble in self.troubles[1:]] + [float("inf")]
         times = sorted((c for c in self.covered if c.began is not None), key=_after)
         for trouble, end in zip(self.troubles, ends, strict=True):
-            first, last = (bisect_left(times, t, key=_after) for t in (trouble.injected, end))
+            begin = trouble.injected - MOMENT
+            first, last = (bisect_left(times, t, key=_after) for t in (begin, end))
             felt = [covered.wait(trouble.lifted) for covered in times[first:last]]
             if trouble.alone:
                 found.setdefault(trouble.name, []).append(max(felt, default=0.0))
@@ -151,7 +156,7 @@ class Verdict:
 
     def table(self) -> list[str]:
         """Return lines: each kind of fault, how often, how long it was felt."""
-        lines = [f"{'fault':<34}{'times':>6}{'median':>10}{'worst':>10}"]
+        lines = [f"{'felt':<34}{'times':>6}{'median':>10}{'worst':>10}"]
         for name, waits in sorted(self.waits().items()):
             figures = f"{median(waits):>8.3f} s{max(waits):>8.3f} s"
             lines.append(f"{name:<34}{len(waits):>6}{figures}")
