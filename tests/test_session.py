@@ -22,7 +22,8 @@ from tests.proxy import Proxy
 from tests.servers import execute, shared_server
 from tests.waiting import in_time, wait_for
 from txdoorbell.listening.inbox import Inbox
-from txdoorbell.listening.session import DatabaseError, Session, SessionEnded, one_line
+from txdoorbell.listening.oneline import one_line
+from txdoorbell.listening.session import DatabaseError, Session, SessionEnded
 from txdoorbell.notification import Hearable
 
 WITHIN = 5.0

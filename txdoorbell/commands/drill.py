@@ -20,9 +20,10 @@ from txdoorbell.listener import Listener
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.detour import Detour
 from txdoorbell.listening.dsn import Dsn
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.probe import ProbeFailed
 from txdoorbell.listening.resolver import LookupFailed, Resolver
-from txdoorbell.listening.session import DatabaseError, SessionEnded, make_dsn, one_line
+from txdoorbell.listening.session import DatabaseError, SessionEnded, make_dsn
 from txdoorbell.notification import Hearable, State
 
 __all__ = ["HEADING", "Drill", "NotDrilled", "Outcome"]

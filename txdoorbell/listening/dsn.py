@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.service_file import service_settings
 
 __all__ = ["Dsn", "Endpoint", "check_dsn"]
@@ -167,7 +168,7 @@ def _is_name(host: str) -> bool:
 
 
 def _parse(text: str) -> dict[str, str]:
-    from txdoorbell.listening.session import DatabaseError, one_line, parse_dsn
+    from txdoorbell.listening.session import DatabaseError, parse_dsn
 
     if not isinstance(text, str):
         raise ValueError(f"DSN: it must be a str, not {type(text).__name__}")

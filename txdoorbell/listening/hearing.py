@@ -12,10 +12,11 @@ from twisted.python.failure import Failure
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.heartbeat import Heartbeat
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.probe import Prober
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
-from txdoorbell.listening.session import DatabaseError, SessionEnded, one_line
+from txdoorbell.listening.session import DatabaseError, SessionEnded
 from txdoorbell.notification import Hearable, quote_identifier
 
 __all__ = ["HearingSession", "SessionReport"]

@@ -19,8 +19,9 @@ from txdoorbell.clocks import monotonic_of
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.deadline import Deadline
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.queuewatch import QueueWatch
-from txdoorbell.listening.session import DatabaseError, Session, one_line
+from txdoorbell.listening.session import DatabaseError, Session
 from txdoorbell.notification import Hearable
 
 __all__ = ["ProbeFailed", "Probed", "Prober"]

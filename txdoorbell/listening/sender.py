@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from txdoorbell.listening.dsn import Dsn
+from txdoorbell.listening.oneline import one_line
 
 __all__ = ["NotRung", "ring_once"]
 
@@ -38,11 +39,7 @@ async def ring_once(reactor: Any, dsn: str, channel: str, payload: str = "") -> 
     try:
         await ringer.notify(channel, payload)
     except (DatabaseError, LookupFailed, SessionEnded, UnicodeError) as error:
-        raise NotRung(f"{address.description}: {_one_line(error)}") from None
+        raise NotRung(f"{address.description}: {one_line(error)}") from None
     finally:
         ringer.close()
         await connector.when_settled()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

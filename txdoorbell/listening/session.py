@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -19,6 +20,7 @@ from txdoorbell.clocks import monotonic_of
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.expectations import Expectations
 from txdoorbell.listening.inbox import Inbox
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.loops.waiters import Waiters
 
 try:
@@ -29,7 +31,7 @@ try:
 except ImportError as error:
     raise DriverMissing.because(error) from error
 
-__all__ = ["DatabaseError", "Row", "Session", "SessionEnded", "make_dsn", "one_line", "parse_dsn"]
+__all__ = ["DatabaseError", "Row", "Session", "SessionEnded", "make_dsn", "parse_dsn"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -47,11 +49,6 @@ class Phase(Enum):
     CONNECTING = "connecting"
     OPEN = "open"
     ENDED = "ended"
-
-
-def one_line(text: object) -> str:
-    """Return an error's text, which libpq spreads over several lines, as one."""
-    return " ".join(str(text).split())
 
 
 class Session(Connection):  # type: ignore[misc]
@@ -234,17 +231,20 @@ class Session(Connection):  # type: ignore[misc]
         self.inbox.drop()
         fail_those_who_wait = self._expectations.end()
         if self._connection is not None:
-            self._leave_reactor()
-            self._connection.close()
-            super().close()
+            self._leave()
         self._settlers.look()
         fail_those_who_wait(SessionEnded(reason))
 
-    def _leave_reactor(self) -> None:
+    def _leave(self) -> None:
+        descriptors = (*self._cursors, self)
         # While the descriptor is open: no reactor finds a closed one, and some choke on it.
-        for descriptor in (self, *self._cursors):
+        for descriptor in descriptors:
             self.reactor.removeReader(descriptor)
             self.reactor.removeWriter(descriptor)
+        self._connection.close()
+        # A new error each: in one that all share, as in txpostgres' close(), tracebacks pile up.
+        for descriptor in descriptors:
+            descriptor.connectionLost(Failure(ConnectionDone()))
 
     def doRead(self) -> None:
         """Read what has come. Connecting, go on with that; it may change the descriptor."""
@@ -280,7 +280,7 @@ class Session(Connection):  # type: ignore[misc]
             self._hear()
             self.end(str(reason.value))
         else:
-            super().connectionLost(reason)
+            super().connectionLost(Failure(ConnectionDone()))
 
     def cursor(self) -> Cursor:
         """Leave the descriptor to a query before it is sent: libpq may close it on that."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from txdoorbell.listening.dsn import Dsn
+from txdoorbell.listening.oneline import one_line
 
 if TYPE_CHECKING:
     from txdoorbell.listening.session import Session
@@ -33,7 +34,7 @@ async def visit(reactor: Any, dsn: str, ask: Callable[[Session], Awaitable[T]]) 
     address = Dsn(dsn)
     from txdoorbell.listening.connector import Connector
     from txdoorbell.listening.resolver import LookupFailed, Resolver
-    from txdoorbell.listening.session import DatabaseError, SessionEnded, one_line
+    from txdoorbell.listening.session import DatabaseError, SessionEnded
 
     connector = Connector(reactor, address, Resolver(reactor))
     session = connector.session(lambda _: None)

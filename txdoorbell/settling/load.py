@@ -15,6 +15,7 @@ from traceback import extract_tb
 from types import ModuleType
 from typing import cast
 
+from txdoorbell.listening.oneline import one_line
 from txdoorbell.loop import Loop
 from txdoorbell.processor import Handler, Processor, handler_processor
 
@@ -49,7 +50,7 @@ def load_processor(spec: str) -> object:
     try:
         _check(processor)
     except (TypeError, ValueError) as error:
-        raise LoadError(f"{spec}: {_one_line(error)}") from None
+        raise LoadError(f"{spec}: {one_line(error)}") from None
     return processor
 
 
@@ -112,7 +113,7 @@ def _attribute(spec: str, owner: object, name: str) -> object:
         hint = f"; did you mean {similar[0]}?" if similar else ""
         raise LoadError(f"{spec}: {whose} has no {name}{hint}") from None
     except Exception as error:  # noqa: BLE001 - it may be a property of anybody's
-        raise LoadError(f"{spec}: getting {name} failed: {_one_line(error)}") from None
+        raise LoadError(f"{spec}: getting {name} failed: {one_line(error)}") from None
 
 
 def _load_module(spec: str, module: str) -> ModuleType:
@@ -135,7 +136,7 @@ def _failure(module: str, error: BaseException) -> str:
     """Say in one line why a module's own code could not be run, and where."""
     places = _places(error)
     where = f" ({places[-1]})" if places else ""
-    text = _one_line(error)
+    text = one_line(error)
     return f"importing {module} failed: {type(error).__name__}{': ' * bool(text)}{text}{where}"
 
 
@@ -147,7 +148,3 @@ def _places(error: BaseException) -> list[str]:
         if frame.filename not in (__file__, importlib.__file__)
         and not frame.filename.startswith("<frozen importlib")
     ]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
