@@ -14,7 +14,7 @@ from operator import attrgetter
 
 from twisted.python import log
 
-from txdoorbell.loops.causes import Cause
+from txdoorbell.loops.causes import INTERVAL, RECONNECT, REMAINING, RING, START, Cause
 from txdoorbell.notification import Hearable, Notification
 from txdoorbell.processor import Processor
 
@@ -37,9 +37,10 @@ class Agenda:
         self._added = 0
         self._in_order: Sequence[Processor] | None = ()
         self._plain: dict[str | None, dict[Processor, None]] = {}
+        self._hearing: dict[str, Sequence[Processor]] = {}
         self._choosy: dict[str | None, dict[Processor, None]] = {}
         self._everyone: Cause | None = None
-        self._channels: dict[str | None, None] = {}
+        self._channels: dict[str, None] = {}
         self._due: dict[Processor, Cause] = {}
         self._again: dict[Processor, None] = {}
         self._serving = 0
@@ -48,8 +49,6 @@ class Agenda:
         self.announced = 0
         self.announced_before_run = 0
         self.runs: dict[Cause, int] = dict.fromkeys(Cause, 0)
-
-    # -- who there is
 
     @property
     def processors(self) -> Mapping[Hashable, Processor]:
@@ -78,10 +77,10 @@ class Agenda:
         self._added += 1
         processor.order = (-processor.priority, self._added)
         self._processors[processor.key] = processor
-        self._in_order = None
+        self._reorder()
         for index in self._indexes(processor):
             index[processor] = None
-        self.make_due(processor, Cause.START)
+        self.make_due(processor, START)
 
     def remove(self, key: Hashable) -> Processor:
         """
@@ -91,7 +90,7 @@ class Agenda:
         """
         processor = self._processors.pop(key)
         processor.removed = True
-        self._in_order = None
+        self._reorder()
         self._due.pop(processor, None)
         self._again.pop(processor, None)
         for index in self._indexes(processor):
@@ -117,12 +116,10 @@ class Agenda:
         channels = (None,) if processor.channels is None else processor.channels
         return [table.setdefault(channel, {}) for channel in channels]
 
-    # -- rings
-
-    def ring(self, cause: Cause = Cause.RING) -> None:
+    def ring(self, cause: Cause = RING) -> None:
         """Make everyone due."""
         self.rung += 1
-        self.announced += cause is Cause.RING
+        self.announced += cause is RING
         if self._everyone is None or cause < self._everyone:
             self._everyone = cause
 
@@ -136,7 +133,7 @@ class Agenda:
         for channel in (None, *channels):
             for table in (self._plain, self._choosy):
                 for processor in table.get(channel, ()):
-                    self.make_due(processor, Cause.RECONNECT)
+                    self.make_due(processor, RECONNECT)
                     heard = True
         self.rung += heard
         return heard
@@ -148,16 +145,34 @@ class Agenda:
         :returns: whether there is anyone.
         """
         channel = notification.channel
-        heard = False
-        for mark in (None, channel):
-            if self._plain.get(mark):
-                self._channels[mark] = None
-                heard = True
+        heard = bool(self._plain_on(channel))
+        if heard:
+            self._channels[channel] = None
         if self._choosy and self._offer(notification, channel):
             heard = True
         self.rung += heard
         self.announced += heard
         return heard
+
+    def notified_all(self, channel: str, notifications: Sequence[Hearable]) -> bool:
+        """Do as :meth:`notified` for each of several notifications of one channel."""
+        if self._choosy and (self._choosy.get(None) or self._choosy.get(channel)):
+            # Not any() alone: each of them is to be offered.
+            return any(list(map(self.notified, notifications)))
+        if not (self._hearing.get(channel) or self._plain_on(channel)):
+            return False
+        self._channels[channel] = None
+        self.rung += len(notifications)
+        self.announced += len(notifications)
+        return True
+
+    def _plain_on(self, channel: str) -> Sequence[Processor]:
+        """Return, in order, those that every notification on a channel rings."""
+        hearing = self._hearing.get(channel)
+        if hearing is None:
+            heard = {**self._plain.get(None, {}), **self._plain.get(channel, {})}
+            self._hearing[channel] = hearing = sorted(heard, key=_ORDER)
+        return hearing
 
     def _offer(self, notification: Hearable, channel: str) -> bool:
         choosers = [*self._choosy.get(None, ()), *self._choosy.get(channel, ())]
@@ -168,7 +183,7 @@ class Agenda:
         heard = False
         for processor in choosers:
             if not processor.removed and _takes(processor, notification):
-                self.make_due(processor, Cause.RING)
+                self.make_due(processor, RING)
                 heard = True
         return heard
 
@@ -189,20 +204,30 @@ class Agenda:
 
     def due(self) -> list[Processor]:
         """Return those that the next run would call, in order."""
+        first: Iterable[Processor] = ()
         if self._everyone is not None:
             first = self._ordered()
-        else:
-            rung = {p for channel in self._channels for p in self._plain.get(channel, ())}
+        elif self._due and not self._channels:
+            first = sorted(self._due, key=_ORDER)
+        elif self._due or len(self._channels) > 1:
+            rung = {p for channel in self._channels for p in self._plain_on(channel)}
             first = sorted(rung.union(self._due), key=_ORDER)
-        last = sorted(self._again, key=_ORDER)
-        return [p for p in first if p not in self._again] + last if last else list(first)
+        elif self._channels:
+            first = self._plain_on(*self._channels)
+        again = self._again
+        if not again:
+            return list(first)
+        last = sorted(again, key=_ORDER) if len(again) > 1 else list(again)
+        return [p for p in first if p not in again] + last if first else last
+
+    def _reorder(self) -> None:
+        self._in_order = None
+        self._hearing.clear()
 
     def _ordered(self) -> Sequence[Processor]:
         if self._in_order is None:
             self._in_order = sorted(self._processors.values(), key=_ORDER)
         return self._in_order
-
-    # -- runs
 
     def begin_run(self) -> list[Processor]:
         """Hand out all that is due, in order; what is rung from now on belongs to the next run."""
@@ -214,18 +239,38 @@ class Agenda:
         return run
 
     def _tell_causes(self, run: list[Processor]) -> None:
-        everyone = Cause.INTERVAL if self._everyone is None else self._everyone
+        if not run:
+            return
+        cause = RING if self._everyone is RING else self._common_cause()
+        first = cause or self._everyone or INTERVAL
         for processor in run:
-            processor.cause = everyone
+            processor.cause = first
+        if cause is None:
+            self._tell_several()
+            cause = min(processor.cause for processor in run)
+        self.runs[cause] += 1
+
+    def _common_cause(self) -> Cause | None:
+        """Return why everything is due; None where there are several causes."""
+        if not (self._everyone or self._due or self._again):
+            return RING
+        causes = set(self._due.values())
+        if self._everyone is not None:
+            causes.add(self._everyone)
+        if self._channels:
+            causes.add(RING)
+        if self._again:
+            causes.add(REMAINING)
+        return causes.pop() if len(causes) == 1 else None
+
+    def _tell_several(self) -> None:
         for processor in self._again:
-            processor.cause = min(everyone, Cause.REMAINING)
+            processor.cause = min(self._everyone or REMAINING, REMAINING)
         for processor, cause in self._due.items():
             processor.cause = min(processor.cause, cause)
         for channel in self._channels:
-            for processor in self._plain.get(channel, ()):
-                processor.cause = Cause.RING
-        if run:
-            self.runs[min(processor.cause for processor in run)] += 1
+            for processor in self._plain_on(channel):
+                processor.cause = RING
 
     def end_run(self) -> None:
         """Count every ring up to the beginning of this run as covered."""

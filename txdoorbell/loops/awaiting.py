@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
+from enum import Enum
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,7 +25,7 @@ def waiting_for(result: object, reactor: IReactorTime) -> Waiting | None:
     :param result: what a function returned. Deferreds, coroutines, asyncio futures, other
         awaitables and iterators are waited for; a generator's return value is its result.
     """
-    if result is None or isinstance(result, (float, int, str)):
+    if result is None or isinstance(result, (float, int, str, Enum)):
         return None
     if isinstance(result, Deferred):
         return ForDeferred(result)

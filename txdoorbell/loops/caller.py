@@ -18,10 +18,14 @@ from twisted.python.failure import Failure
 from txdoorbell.loops.awaiting import waiting_for
 from txdoorbell.loops.call import PENDING, Call
 from txdoorbell.loops.jobs import Job
+from txdoorbell.loops.outcomes import Outcome
 from txdoorbell.loops.policy import Policy
 from txdoorbell.loops.sequence import Work
 from txdoorbell.loops.waiting import ForThread, Waiting, was_cancelled
 from txdoorbell.processor import Processor, TimeBudget
+
+_AT_ONCE = frozenset((type(None), Outcome))
+"""Most calls come to one of these: nothing to wait for, nothing to look after."""
 
 
 class Caller:
@@ -70,6 +74,9 @@ class Caller:
                 result = self._with_budget(work)
         except BaseException:  # noqa: BLE001 - nothing a function raises may leave the loop deaf
             result = Failure()
+        if self._call is None and not self._abandoned and type(result) in _AT_ONCE:
+            self.active = None
+            return result
         return self._follow(work, result)
 
     def cancel(self) -> None:

@@ -6,6 +6,7 @@ import enum
 import math
 from datetime import datetime
 from reprlib import repr as short_repr
+from typing import cast
 
 
 class Outcome(enum.Enum):
@@ -35,6 +36,12 @@ def read_result(name: str, result: object) -> Outcome | float:
     :raises TypeError: for a result of a type that means nothing.
     :raises ValueError: for a number or a ``datetime`` that is no moment in time.
     """
+    # The usual ones first: to ask whether something is an Enum takes longer than all the rest.
+    kind = type(result)
+    if kind is Outcome:
+        return cast(Outcome, result)
+    if kind is float or kind is int:
+        return _finite(name, cast(float, result))
     if result is None:
         return DONE_FOR_NOW
     if isinstance(result, enum.Enum) and result.name in Outcome.__members__:

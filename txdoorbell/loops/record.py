@@ -20,6 +20,7 @@ class Record:
     :ivar errors: how many have failed.
     :ivar finds: how many have found work.
     :ivar began: when the last one began; None before the first.
+    :ivar ended: when the last one that ended did; None before the first.
     :ivar took: how long the last one that ended had taken.
     :ivar total: how long all that have ended had taken together.
     :ivar slow: those of them that took longer than the first bucket of a histogram.
@@ -32,6 +33,7 @@ class Record:
     errors: int = 0
     finds: int = 0
     began: float | None = None
+    ended: float | None = None
     took: float | None = None
     succeeded: float | None = None
     result: object = None
@@ -39,8 +41,9 @@ class Record:
     total: float = 0.0
     slow: Slow = field(default_factory=Slow)
 
-    def ended(self, now: float, value: object) -> None:
+    def end(self, now: float, value: object) -> None:
         """Take down the end of a call."""
+        self.ended = now
         if self.began is not None:
             self.took = took = now - self.began
             self.total += took

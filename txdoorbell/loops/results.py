@@ -60,7 +60,7 @@ class Results:
 
     def _returned(self, processor: Processor, outcome: Outcome | float) -> None:
         processor.failures = 0
-        processor.record.succeeded = self._wakeups.monotonic()
+        processor.record.succeeded = processor.record.ended
         if outcome is FOUND_WORK or outcome is WORK_REMAINING:
             self._found_work(processor)
         if processor.removed:

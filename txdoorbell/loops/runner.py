@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from txdoorbell.clocks import SteadyClock
+from txdoorbell.loops import states
 from txdoorbell.loops.agenda import Agenda
 from txdoorbell.loops.call import PENDING
 from txdoorbell.loops.caller import Caller
@@ -23,12 +24,11 @@ from txdoorbell.loops.policy import LAST_GRACE, SLICE, Policy
 from txdoorbell.loops.response import Response
 from txdoorbell.loops.results import Results
 from txdoorbell.loops.sequence import Sequence, Work, unlisted
-from txdoorbell.loops.states import State
 from txdoorbell.loops.waiting import was_cancelled
 from txdoorbell.loops.wakeups import Wakeups
 from txdoorbell.processor import Processor
 
-_ENDING = (State.STOPPING, State.RESTARTING)
+_ENDING = (states.STOPPING, states.RESTARTING)
 
 
 class Runner:
@@ -51,7 +51,7 @@ class Runner:
         self.policy = policy
         self.agenda = Agenda()
         self.jobs = Jobs()
-        self.state = State.NEW
+        self.state = states.NEW
         self._reactor = reactor
         self._clock = SteadyClock(reactor)
         self.monotonic = self._clock.monotonic
@@ -67,31 +67,34 @@ class Runner:
         self._timer: IDelayedCall | None = None
         self._stop_waiters: list[Deferred[None]] = []
 
-    # -- events
-
     def start(self) -> None:
         """Begin: everything is due."""
-        if self.state in (State.NEW, State.STOPPED):
+        if self.state in (states.NEW, states.STOPPED):
             self.agenda.ring(Cause.START)
-            self._to(State.DUE, 0.0, self._turn)
+            self._to(states.DUE, 0.0, self._turn)
             if self._caller.active is not None:
-                self._to(State.WAITING)
+                self._to(states.WAITING)
                 self.log.warn(
                     "{loop} starts anew, and waits for {name}: it is still active",
                     loop=self.policy.name,
                     name=self.active,
                 )
-        elif self.state is State.STOPPING:
-            self.state = State.RESTARTING
+        elif self.state is states.STOPPING:
+            self.state = states.RESTARTING
 
-    def ring(self) -> None:
-        """Take note that something has become due."""
+    def ring(self, ahead: bool = False) -> None:
+        """Take note that something has become due; ahead of a :meth:`take_turn`, perhaps."""
         if self.response.rung is None:
             self.response.rung = self.monotonic()
-        if self.state is State.QUIET:
-            self._to(State.DUE, 0.0, self._turn)
+        if self.state is states.QUIET:
+            self._to(states.DUE, None if ahead else 0.0, self._turn)
             if self.on_change is not None:
                 self.on_change()
+
+    def take_turn(self) -> None:
+        """Begin at once, if that was promised; with nothing of ours on the stack."""
+        if self.state is states.DUE and self._timer is None:
+            self._turn()
 
     def stop(self) -> Deferred[None]:
         """
@@ -100,17 +103,17 @@ class Runner:
         :returns: fires when nothing is active any more; at the latest soon after
             ``stop_timeout``, when what is active has been cancelled.
         """
-        if self.state is State.STOPPED:
+        if self.state is states.STOPPED:
             return succeed(None)
         stopped: Deferred[None] = Deferred()
         self._stop_waiters.append(stopped)
-        if self.state is State.CALLING:
-            self._to(State.STOPPING)
-        elif self.state is State.WAITING:
-            self._to(State.STOPPING, self.policy.stop_timeout, self._give_up)
-        elif self.state is State.RESTARTING:
-            self.state = State.STOPPING
-        elif self.state is not State.STOPPING:
+        if self.state is states.CALLING:
+            self._to(states.STOPPING)
+        elif self.state is states.WAITING:
+            self._to(states.STOPPING, self.policy.stop_timeout, self._give_up)
+        elif self.state is states.RESTARTING:
+            self.state = states.STOPPING
+        elif self.state is not states.STOPPING:
             self._stopped()
         self.fail_jobs()
         return stopped
@@ -128,7 +131,7 @@ class Runner:
             left.insert(0, active)
         jobs = [active] if isinstance(active, Job) else []
         jobs += self.jobs.take_all()
-        self.state = State.STOPPING
+        self.state = states.STOPPING
         self._stopped()
         self._fail(jobs)
         self._caller.cancel()
@@ -139,9 +142,9 @@ class Runner:
         """Whether nothing is active and nothing due. After a stop nothing is."""
         if self._caller.active is not None:
             return False
-        if self.state is State.STOPPED:
+        if self.state is states.STOPPED:
             return True
-        resting = self.state in (State.NEW, State.QUIET)
+        resting = self.state in (states.NEW, states.QUIET)
         return resting and not self.agenda.has_due and not self.jobs
 
     @property
@@ -161,31 +164,29 @@ class Runner:
         """The name of what was cancelled and does not end, None when nothing is."""
         return self._caller.stuck
 
-    # -- turns
-
     def _to(
-        self, state: State, delay: float | None = None, then: Callable[[], None] | None = None
+        self, state: states.State, wait: float | None = None, call: Callable[[], None] | None = None
     ) -> None:
         """Leave a state with its delayed call, and enter one with its own."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self.state = state
         self._timer = None
-        if delay is not None and then is not None:
+        if wait is not None and call is not None:
             clock = self._clock if state in _ENDING else self._reactor
-            self._timer = clock.callLater(delay, then)
+            self._timer = clock.callLater(wait, call)
 
     def _turn(self) -> None:
-        self._to(State.CALLING)
+        self._to(states.CALLING)
         end = time.monotonic() + SLICE
-        while self.state is State.CALLING:
+        while self.state is states.CALLING:
             work = self._sequence.next()
             if work is None:
                 self._rest()
                 return
             self._begin(work)
-            if time.monotonic() >= end and self.state is State.CALLING:
-                self._to(State.DUE, 0.0, self._turn)
+            if time.monotonic() >= end and self.state is states.CALLING:
+                self._to(states.DUE, 0.0, self._turn)
         self._turned()
 
     def _turned(self) -> None:
@@ -195,26 +196,26 @@ class Runner:
                 self._to(self.state, self.policy.stop_timeout, self._give_up)
         elif self.state in _ENDING:
             self._stopped()
-        elif self.state is State.WAITING:
-            self._to(State.DUE, 0.0, self._turn)
+        elif self.state is states.WAITING:
+            self._to(states.DUE, 0.0, self._turn)
 
     def _rest(self) -> None:
         ran = self._sequence.rest()
-        self._to(State.QUIET)
+        self._to(states.QUIET)
         self._sleep()
         self._quiet(ran)
 
     def rearm(self) -> None:
         """Set all timers anew, by the clocks as they are now."""
         self._clock.resettle()
-        if self.state is State.DUE:
-            self._to(State.DUE, 0.0, self._turn)
+        if self.state is states.DUE and self._timer is not None:
+            self._to(states.DUE, 0.0, self._turn)
         else:
             self._sleep()
 
     def _sleep(self) -> None:
-        if self.state is State.QUIET:
-            self._to(State.QUIET, self.wakeups.delay(), self._turn)
+        if self.state is states.QUIET:
+            self._to(states.QUIET, self.wakeups.delay(), self._turn)
 
     def _begin(self, work: Work) -> None:
         if isinstance(work, Processor):
@@ -227,25 +228,25 @@ class Runner:
         value = self._caller.begin(work)
         if value is not PENDING:
             self._came(work, value)
-        elif self.state is State.CALLING:
-            self._to(State.WAITING)
+        elif self.state is states.CALLING:
+            self._to(states.WAITING)
 
     def _finished(self, work: Work, value: object) -> None:
         """Go on: what had to be waited for has ended."""
-        if self.state is State.WAITING:
-            self._to(State.DUE, 0.0, self._turn)
+        if self.state is states.WAITING:
+            self._to(states.DUE, 0.0, self._turn)
         if value is not PENDING:
             self._came(work, value)
         if self.state in _ENDING:
             self._stopped()
-        elif self.state is State.STOPPED:
+        elif self.state is states.STOPPED:
             self._quiet(False)
 
     def _came(self, work: Work, value: object) -> None:
         if isinstance(work, Job):
             work.finish(value)
             return
-        work.record.ended(self.monotonic(), value)
+        work.record.end(self.monotonic(), value)
         if value is None and not work.failures:
             return
         if self.state in _ENDING and was_cancelled(value):
@@ -281,8 +282,8 @@ class Runner:
         self._fail([left] if isinstance(left, Job) else [])
 
     def _stopped(self) -> None:
-        restarting = self.state is State.RESTARTING
-        self._to(State.STOPPED)
+        restarting = self.state is states.RESTARTING
+        self._to(states.STOPPED)
         self._sequence.forget()
         waiters, self._stop_waiters = self._stop_waiters, []
         if restarting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from txdoorbell.loops.agenda import Agenda
-from txdoorbell.loops.causes import Cause
+from txdoorbell.loops.causes import WAKEUP
 from txdoorbell.loops.jobs import Job, Jobs
 from txdoorbell.loops.response import Response
 from txdoorbell.loops.wakeups import Wakeups
@@ -87,14 +87,17 @@ class Sequence:
 
     def _take_wakeups(self) -> bool:
         for processor in self._wakeups.take_due():
-            self._agenda.make_due(processor, Cause.WAKEUP)
+            self._agenda.make_due(processor, WAKEUP)
         return self._agenda.has_due
 
     def _begin_run(self) -> None:
         self._ran = True
         self._roll_called = False
         self._response.begin()
-        self._run = iter([p for p in self._agenda.begin_run() if p is not self._roll_call])
+        run = self._agenda.begin_run()
+        if self._roll_call is not None:
+            run = [p for p in run if p is not self._roll_call]
+        self._run = iter(run)
 
 
 def unlisted(function: Callable[[], None] | None, name: str) -> Processor | None:

@@ -9,7 +9,7 @@ true while the two clocks keep their distance; when the distance changes, the he
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from heapq import heappop, heappush
 from types import MappingProxyType
 
@@ -70,10 +70,13 @@ class Wakeups:
         """Set the wake-up that was cancelled last, as it was."""
         self._push(processor)
 
-    def take_due(self) -> Iterator[Processor]:
+    def take_due(self) -> Sequence[Processor]:
         """Take out every processor whose time has come, the earliest first."""
-        self.resettle()
+        if not self._heap:
+            return ()
+        taken = []
         now, monotonic = self._epoch(), self.monotonic()
+        self._settle(now - monotonic)
         while self._heap and self._heap[0][0] <= now:
             entry = heappop(self._heap)
             processor = entry[2]
@@ -84,20 +87,24 @@ class Wakeups:
                 self._push(processor, max(now + left, math.nextafter(now, math.inf)))
                 continue
             self.cancel(processor)
-            yield processor
+            taken.append(processor)
+        return taken
 
     def delay(self) -> float | None:
         """Return the seconds until the next look is due, or None when nobody sleeps."""
-        self.resettle()
         while self._heap and self._heap[0][2].wake is not self._heap[0]:
             heappop(self._heap)
         if not self._heap:
             return None
-        return min(max(0.0, self._heap[0][0] - self._epoch()), LONGEST_SLEEP)
+        now = self._epoch()
+        self._settle(now - self.monotonic())
+        return min(max(0.0, self._heap[0][0] - now), LONGEST_SLEEP)
 
     def resettle(self) -> None:
         """Order the heap anew when the wall clock has been stepped."""
-        distance = self.distance()
+        self._settle(self.distance())
+
+    def _settle(self, distance: float) -> None:
         if abs(distance - self._distance) > STEP:
             self._distance = distance
             self._rebuild()
