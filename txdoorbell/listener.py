@@ -20,6 +20,7 @@ from txdoorbell.listening.logbook import Logbook
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.notification import (
     Audience,
+    GroupAudience,
     Hearable,
     ListenerStopped,
     State,
@@ -219,7 +220,6 @@ class Listener(Service):
     def _open_session(self, life: "Life", channels: frozenset[str]) -> "HearingSession":
         from txdoorbell.listening.hearing import HearingSession
 
-        audience = self._core.audience
         return HearingSession(
             self._reactor,
             self._connector,
@@ -227,10 +227,20 @@ class Listener(Service):
             self._backoff,
             self._announcer,
             self._watch,
-            _nobody if audience is None else audience.notified,
+            _observer(self._core.audience),
             channels,
             life,
         )
+
+
+def _observer(audience: Audience | None) -> Callable[[Hearable], object]:
+    from txdoorbell.listening.inbox import Taking
+
+    if audience is None:
+        return _nobody
+    if not isinstance(audience, GroupAudience):
+        return audience.notified
+    return Taking(audience.notified, audience.notified_all, audience.heard_all)
 
 
 def _nobody(notification: Hearable) -> None:

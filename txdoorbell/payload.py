@@ -8,9 +8,10 @@ comes out of them is bounded, and everything else stays the text that it was.
 import ast
 import cmath
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from json import JSONDecoder
+from json.scanner import make_scanner
 
 NESTING_LIMIT = 100
 """How many levels a decoded value may have below its top."""
@@ -27,6 +28,18 @@ def decode_payload(text: str) -> object:
 
     :param text: the payload as PostgreSQL delivered it.
     """
+    if text and text[0] in _VALUE_BEGINS:
+        try:
+            # Nearly all JSON has no white space around it: to look for that takes longer than this.
+            value, end = _scan(text, 0)
+            if end == len(text):
+                return value if value.__class__ is int else _bounded(value, text)
+        except (StopIteration, ValueError, RecursionError):
+            pass
+    return _decode_other(text)
+
+
+def _decode_other(text: str) -> object:
     if not text or text.isidentifier():
         return _WORDS.get(text, text)
     if text[0] in _JSON_BEGINS:
@@ -105,6 +118,8 @@ _LITERAL = re.compile(
     rf"(?:\s*+(?:[\[({{,:]|(?:[\])}}]|{_ATOM})\s*+(?![\[({{])))*+\s*", re.ASCII | re.DOTALL
 )
 _JSON = JSONDecoder(parse_float=_finite, parse_constant=_refuse)
+_scan: Callable[[str, int], tuple[object, int]] = make_scanner(_JSON)  # type: ignore[arg-type]
+_VALUE_BEGINS = frozenset('{["-0123456789')
 _JSON_BEGINS = frozenset('{["-0123456789tfn \t\r\n')
 _WORDS: dict[str, object] = {
     "true": True,

@@ -1,8 +1,7 @@
 """
 Who hears what: channels, their hearers, and which channels need a LISTEN.
 
-Pure data and dispatch. Nothing here does I/O or knows a reactor; as usual in Twisted, all of it is
-used from the reactor's thread.
+Pure data and dispatch: no I/O, no reactor. As usual, it is used from the reactor's thread.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from txdoorbell.ringing.line import (
     Hearer,
     Line,
     Observer,
+    Several,
     Subscriber,
     SubscriptionView,
 )
@@ -105,19 +105,21 @@ class Switchboard:
         self._hang_up(line, hearer)
         self._settle([line])
 
-    def observe(self, observer: Observer, channels: str | Iterable[str]) -> None:
+    def observe(
+        self, observer: Observer, channels: str | Iterable[str], several: Several | None = None
+    ) -> None:
         """
         Call an observer for each notification on these channels too; new ones are added.
 
-        An error of the observer goes to ``log.err``.
-
+        :param observer: an error of it goes to ``log.err``.
         :param channels: one str, or several. One that it observes already stays as it is.
+        :param several: called in its place with a row of a channel that nobody else hears.
         :raises TypeError: for an observer that can't be called or isn't hashable.
         """
         _hashable("observer", _callable(observer))
         lines = [self._lines.setdefault(name, Line(name)) for name in check_channels(channels)]
         for line in lines:
-            line.plug_in(Hearer(observer, observer, observes=True))
+            line.plug_in(Hearer(observer, observer, True, several))
         self._settle(lines)
 
     def unobserve(self, observer: Observer, channels: str | Iterable[str] = ()) -> None:
@@ -224,9 +226,13 @@ class Switchboard:
         meanwhile: one that is gone or muted before its turn isn't called, and one that is new hears
         from the next notification on. Nobody hears a channel that isn't there.
         """
-        line = self._lines.get(notification.channel)
-        if line is not None:
+        if (line := self._lines.get(notification.channel)) is not None:
             line.ring(notification)
+
+    def dispatch_all(self, channel: str, notifications: Iterable[Hearable]) -> None:
+        """Dispatch a row of one channel, gone through once: what comes of it is the same."""
+        if channel in self._lines:
+            self._lines[channel].ring_all(notifications)
 
     def _known(self, names: str | Iterable[str]) -> list[Line]:
         """Return the lines of these names, or raise for the first that isn't there."""

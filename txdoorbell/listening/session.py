@@ -78,6 +78,7 @@ class Session(Connection):  # type: ignore[misc]
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
+        self._twin: socket.socket | None = None
         self._expectations = Expectations(reactor, lambda: self.last_read)
         self._unanswered = 0
         self._settlers = Waiters(self._has_settled)
@@ -96,20 +97,17 @@ class Session(Connection):  # type: ignore[misc]
     @property
     def backend_pid(self) -> int:
         """The backend's process id as announced at connecting, by a pooler perhaps."""
-        pid: int = self._connection.get_backend_pid()
-        return pid
+        return int(self._connection.get_backend_pid())
 
     @property
     def peer(self) -> str:
         """The server that libpq chose, as ``host:port``."""
-        info = self._connection.info
-        return f"{info.host}:{info.port}"
+        return f"{self._connection.info.host}:{self._connection.info.port}"
 
     @property
     def address(self) -> str | tuple[str, int]:
         """What it is connected to: the path of a socket, or a host's address and a port."""
-        with socket.socket(fileno=os.dup(self._connection.fileno())) as twin:
-            place = twin.getpeername()
+        place = self._twin.getpeername() if self._twin is not None else ""
         return os.fsdecode(place) if isinstance(place, (str, bytes)) else place[:2]
 
     def way(self) -> dict[str, str]:
@@ -119,9 +117,8 @@ class Session(Connection):  # type: ignore[misc]
 
     def open(self, parameters: Mapping[str, str]) -> Deferred[None]:
         """
-        Connect. It may be called once, and has no deadline of its own: see :meth:`expect`.
+        Connect, by libpq's parameters. Once only; it has no deadline of its own: :meth:`expect`.
 
-        :param parameters: libpq's, by keyword.
         :returns: fires once queries are taken; fails with :exc:`SessionEnded`.
         """
         if self._phase is not Phase.NEW:
@@ -138,6 +135,7 @@ class Session(Connection):  # type: ignore[misc]
         # A close() may have come between libpq's last word and this turn of the reactor.
         if self._phase is Phase.ENDED:
             raise SessionEnded(self.reason)
+        self._twin = socket.socket(fileno=os.dup(self._connection.fileno()))
         self._phase = Phase.OPEN
         self.last_read = self._now()
         self.reactor.addReader(self)
@@ -245,6 +243,12 @@ class Session(Connection):  # type: ignore[misc]
         # A new error each: in one that all share, as in txpostgres' close(), tracebacks pile up.
         for descriptor in descriptors:
             descriptor.connectionLost(Failure(ConnectionDone()))
+        if self._twin is not None:
+            self._twin.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor: once connected a twin of libpq's, which libpq can't close."""
+        return int(super().fileno()) if self._twin is None else self._twin.fileno()
 
     def doRead(self) -> None:
         """Read what has come. Connecting, go on with that; it may change the descriptor."""
@@ -260,17 +264,13 @@ class Session(Connection):  # type: ignore[misc]
 
     def _hear(self) -> None:
         self.last_read = self._now()
-        # libpq closes the descriptor when it reads the end of it.
-        self.reactor.removeReader(self)
         try:
-            awaited = self._connection.poll()
+            if self._connection.poll() == POLL_WRITE:
+                self.reactor.addWriter(self)
         except Exception as error:  # noqa: BLE001 - whatever stops the reading ends the session
             self.checkForNotifies()
             self.end(str(error))
         else:
-            self.reactor.addReader(self)
-            if awaited == POLL_WRITE:
-                self.reactor.addWriter(self)
             self.checkForNotifies()
             self.last_read = self._now()
 
@@ -289,12 +289,12 @@ class Session(Connection):  # type: ignore[misc]
         return super().cursor()
 
     def cursorFinished(self, cursor: Cursor) -> None:
-        """Take the descriptor back from a query, and look at once for what came with the answer."""
+        """Take the descriptor back from a query, and what came with the answer out of psycopg2."""
         self._cursors.discard(cursor)
-        # psycopg2 leaves that to the next poll(), and nothing more may come to cause one.
         if self._phase is Phase.OPEN and not self._connection.closed:
+            self.reactor.addReader(self)
             self._hear()
 
     def checkForNotifies(self) -> None:
         """Hand what has arrived to the observers, synchronously: see :meth:`Inbox.deliver`."""
-        self.inbox.deliver(tuple(self.getNotifyObservers()))
+        self.inbox.deliver(self._notifyObservers)

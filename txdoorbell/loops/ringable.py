@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -54,6 +54,19 @@ class Ringable:
         """
         if self._listens and self._agenda.notified(notification):
             self._runner.ring()
+
+    def notified_all(self, channel: str, notifications: Sequence[Hearable]) -> None:
+        """
+        Ring for those who match any of these notifications, all of one channel.
+
+        The loop begins when :meth:`heard_all` says that these were all.
+        """
+        if self._runner.state not in _DEAF and self._agenda.notified_all(channel, notifications):
+            self._runner.ring(ahead=True)
+
+    def heard_all(self) -> None:
+        """Begin, if :meth:`notified_all` has rung; to be called in the same turn of the reactor."""
+        self._runner.take_turn()
 
     def missed(self, channels: Iterable[str]) -> None:
         """Ring for those who hear any of these channels: something may have been said there."""

@@ -36,6 +36,8 @@ class Ear:
         interval: float,
     ) -> None:
         self._dispatch = switchboard.dispatch
+        self.notified_all = switchboard.dispatch_all
+        """Pass several notifications of one channel on."""
         self._wiring = wiring
         self._reactor = reactor
         self._state = State.STOPPED
@@ -93,6 +95,11 @@ class Ear:
         """Pass a notification on."""
         self._silence.broken()
         self._dispatch(notification)
+
+    def heard_all(self) -> None:
+        """Let the loops that have been rung take their turns."""
+        self._wiring.take_turns()
+        self._silence.broken()
 
     def listening(self, channels: frozenset[str], fresh: bool) -> None:
         """Make good what could not be heard before this LISTEN was committed."""

@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.doorbell import Doorbell
-from txdoorbell.notification import Audience, State
+from txdoorbell.notification import GroupAudience, State
 
 __all__ = ["WatchedDoorbell"]
 
@@ -45,8 +45,10 @@ class WatchedDoorbell(Doorbell):
 class _Relay:
     """An audience that passes everything on, and tells changes of state to one more."""
 
-    def __init__(self, audience: Audience, tell: _Follower) -> None:
+    def __init__(self, audience: GroupAudience, tell: _Follower) -> None:
         self.notified = audience.notified
+        self.notified_all = audience.notified_all
+        self.heard_all = audience.heard_all
         self.listening = audience.listening
         self._audience = audience
         self._tell = tell

@@ -67,7 +67,12 @@ class Wiring:
             if heard - wanted:
                 self._switchboard.unobserve(loop.notified, heard - wanted)
             if wanted - heard:
-                self._switchboard.observe(loop.notified, wanted - heard)
+                self._switchboard.observe(loop.notified, wanted - heard, loop.notified_all)
+
+    def take_turns(self) -> None:
+        """Let each loop that was rung by several notifications begin."""
+        for loop in self._heard:
+            loop.heard_all()
 
     def ring_all(self, cause: Cause) -> None:
         """Ring every function of every loop."""
