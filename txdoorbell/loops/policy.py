@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-SLICE = 0.010
+SLICE = 0.005
 """Seconds after which synchronous functions, and steps, let the reactor have its turn."""
 
 CANCEL_GRACE = 5.0
