@@ -10,6 +10,7 @@ from txdoorbell.status.model import (
     DoorbellStatus,
     FunctionStatus,
     ListenerStatus,
+    LockStatus,
     LoopStatus,
 )
 
@@ -18,5 +19,6 @@ __all__ = [
     "DoorbellStatus",
     "FunctionStatus",
     "ListenerStatus",
+    "LockStatus",
     "LoopStatus",
 ]

@@ -41,11 +41,40 @@ class FunctionStatus:
 
 
 @dataclass(frozen=True)
+class LockStatus:
+    """
+    The lock by which one host of a fleet runs a loop, as this host knows it.
+
+    :ivar name: the lock's.
+    :ivar state: ``holding`` (the loop runs here), ``standby`` (another session holds it),
+        ``refused`` (it can't be had on this session), ``waiting`` (there is no session to ask on,
+        or this process holds as many locks as it may) or ``stopped``.
+    :ivar number: of this host's lease, or of the lease that the holder has; None where there is no
+        table of leases.
+    :ivar since: when that lease began; None when that isn't known.
+    :ivar holder_host: the name of the host that holds it.
+    :ivar holder_pid: the process id there.
+    :ivar standbys: how many others wait for it.
+    :ivar reason: why it is in that state, in words.
+    """
+
+    name: str
+    state: str
+    number: int | None = None
+    since: float | None = None
+    holder_host: str | None = None
+    holder_pid: int | None = None
+    standbys: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class LoopStatus:
     """
     One loop; ``active`` and ``stuck`` are names of functions, ``submitted`` is a number.
 
     :ivar latencies: from the first ring that a run serves to the beginning of that run.
+    :ivar lock: the lock without which the loop is suspended; None for a loop without one.
     """
 
     name: str
@@ -60,6 +89,7 @@ class LoopStatus:
     finds: Mapping[str, int]
     latencies: Durations
     functions: tuple[FunctionStatus, ...]
+    lock: LockStatus | None = None
 
 
 @dataclass(frozen=True)
