@@ -1,0 +1,141 @@
+"""
+When a host tries for the lock of a loop: nothing here knows a reactor, a server or another host.
+
+Three things decide, and none needs a list of hosts. A *weight* that is computed from the names of
+host and loop alone (rendezvous hashing) says who likes a loop best. A *head start* turns weights,
+and loops held already, into short waits after a lock has come free, so that the host that should
+have it tries first. *Rounds* of tries find the locks of holders that died without a word; they are
+jittered, so that hosts that began together don't go on together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import inf
+from random import random
+
+__all__ = ["HEAD_START", "JITTER", "STANDBYS", "TIE", "Placement", "weight"]
+
+JITTER = 0.2
+"""The share of ``lock_interval`` by which the wait between two rounds may be shorter."""
+
+HEAD_START = 0.1
+"""Seconds between the first and the last of equally loaded hosts that try for a free lock."""
+
+TIE = 0.1
+"""The share of the head start by which processes of one name are told apart."""
+
+STANDBYS = 16
+"""How many hosts, on average, stand by for a loop in a fleet of many more."""
+
+_HALF = 4
+"""With as many loops a host that may take any number waits half as long as any load makes it."""
+
+
+def weight(host: str, loop: str) -> float:
+    """
+    Say how much a host likes a loop.
+
+    The same two names give the same weight in every process, of every version of Python; weights
+    of one loop are independent of those of any other.
+
+    :returns: from 0 to less than 1, evenly spread.
+    """
+    one, other = host.encode("utf-8", "surrogatepass"), loop.encode("utf-8", "surrogatepass")
+    # The length keeps ("a", "bc") and ("ab", "c") apart.
+    names = len(one).to_bytes(8) + one + other
+    digest = blake2b(names, digest_size=8, person=b"txdoorbell")
+    # A float has 53 bits; with more the greatest would be rounded to 1.
+    return (int.from_bytes(digest.digest()) >> 11) / 2.0**53
+
+
+@dataclass(frozen=True)
+class Placement:
+    """
+    One host's policy: which locks it tries for, and when. All times are seconds.
+
+    :ivar host: the host's name. One that comes back under the same name likes the same loops.
+        Processes of one name are told apart by chance.
+    :ivar lock_interval: within this a standby has tried again, so also the longest that a lock
+        stays free of which nobody said that it is.
+    :ivar max_loops: how many loops this host takes; None means any number.
+    :ivar head_start: see :data:`HEAD_START`.
+    :ivar chance: returns a random number from 0 to less than 1.
+    :raises ValueError: for a name that is empty, or a number that can't be; it is named.
+    """
+
+    host: str
+    lock_interval: float = 2.0
+    max_loops: int | None = None
+    head_start: float = HEAD_START
+    chance: Callable[[], float] = random
+    _tie: float = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check everything, and draw what tells this process from others of the same name."""
+        if not self.host:
+            raise ValueError("a host of a fleet needs a name: host=''")
+        if not 0 < self.lock_interval < inf:
+            raise ValueError(f"lock_interval is a number of seconds, above 0: {self.lock_interval}")
+        if not 0 <= self.head_start <= self.lock_interval:
+            raise ValueError(
+                f"head_start is from 0 to lock_interval ({self.lock_interval:g}) seconds: "
+                f"{self.head_start}"
+            )
+        if self.max_loops is not None and not _is_count(self.max_loops):
+            raise ValueError(f"max_loops is a whole number, at least 1, or None: {self.max_loops}")
+        object.__setattr__(self, "_tie", TIE * self.chance())
+
+    def has_room(self, held: int) -> bool:
+        """Say whether a host that holds so many loops may try for one more."""
+        return self.max_loops is None or held < self.max_loops
+
+    def wait(self, loop: str, held: int) -> float:
+        """
+        Return how long after a lock came free this host tries for it.
+
+        Between 0 and 2.1 head starts: up to one by weight, up to one by load, and a tie-break. Ask
+        again when that has passed: a host that has taken others meanwhile waits for the rest.
+
+        :param held: how many loops the host holds. More never makes the wait shorter.
+        """
+        load = held / (self.max_loops or held + _HALF)
+        return self.head_start * (1.0 - weight(self.host, loop) + load + self._tie)
+
+    def until_first_round(self) -> float:
+        """Return the time from a new session to its first round of tries: any, evenly spread."""
+        return self.lock_interval * self.chance()
+
+    def until_next_round(self) -> float:
+        """Return the time from one round of tries to the next, with :data:`JITTER`."""
+        return self.lock_interval * (1.0 - JITTER * self.chance())
+
+    def prefers(self, loop: str, hosts: int | None = None) -> bool:
+        """
+        Say whether this host is among those that try whenever the lock may be free.
+
+        In a small fleet all are. In a large one, these are the :data:`STANDBYS` (on average) that
+        like the loop best: that all try for everything is more than a server can bear.
+
+        :param hosts: how many hosts there are, roughly; None for a few.
+        """
+        return weight(self.host, loop) >= 1.0 - _share(hosts)
+
+    def tries(self, loop: str, hosts: int | None = None) -> bool:
+        """
+        Say whether this host tries for a loop in this round, if it has room.
+
+        It does for those that it prefers. Of the others it draws as many as are tried for by
+        :data:`STANDBYS` hosts in a round, so that a loop isn't lost with those that prefer it.
+        """
+        return self.prefers(loop, hosts) or self.chance() < _share(hosts)
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+
+
+def _share(hosts: int | None) -> float:
+    return 1.0 if not hosts else min(1.0, STANDBYS / hosts)
