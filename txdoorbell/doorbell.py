@@ -18,25 +18,21 @@ from txdoorbell.clocks import SteadyClock
 from txdoorbell.guard import guard_of
 from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.loops.causes import Cause
-from txdoorbell.notification import (
-    Hearable,
-    Source,
-    State,
-    check_channel,
-    check_payload,
-)
+from txdoorbell.notification import Source, State, check_channel, check_payload
 from txdoorbell.processor import check_seconds
 from txdoorbell.ringing.alarm import Alarm
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.leaving import Leaving, stop_in_time
+from txdoorbell.ringing.lent import Lent
 from txdoorbell.ringing.snapshot import doorbell_status
+from txdoorbell.ringing.stopchannel import StopChannel
 from txdoorbell.ringing.stream import NotificationStream, Streams
-from txdoorbell.ringing.wiring import Wiring
+from txdoorbell.ringing.wiring import Wiring, name_apart
 from txdoorbell.status import DoorbellStatus
 from txdoorbell.switchboard import Switchboard
 
 
-class Doorbell(MultiService):
+class Doorbell(Lent, MultiService):
     """
     Run functions when PostgreSQL rings.
 
@@ -77,7 +73,6 @@ class Doorbell(MultiService):
         **listener_options: Any,
     ) -> None:
         super().__init__()
-        self._reactor = reactor
         self._clock = SteadyClock(reactor)
         check_seconds("slow_after", slow_after)
         self._guard = guard_of(reactor, self._clock_stepped, slow_after)
@@ -95,20 +90,12 @@ class Doorbell(MultiService):
         self.switchboard.on_change = self.listener.set_channels
         self._alarm = Alarm(self._clock, lambda: self.listener.state is State.LISTENING)
         if stop_channel is not None:
-            self.switchboard.observe(self._told_to_stop, stop_channel)
+            told = StopChannel(reactor, self.stopService)
+            self.switchboard.observe(told.notified, stop_channel)
         self.loop = loop or Loop(reactor)
         self._lend(self.switchboard, self.loop)
         IService(self.listener).setServiceParent(self)
         self.add_loop(self.loop)
-
-    def _lend(self, lent: Switchboard, loop: Loop) -> None:
-        self.add, self.register = loop.add, loop.register
-        self.remove, self.trigger = loop.remove, loop.trigger
-        self.subscribe, self.unsubscribe = lent.subscribe, lent.unsubscribe
-        self.mute_channels, self.unmute_channels = lent.mute_channels, lent.unmute_channels
-        self.mute_subscriber, self.unmute_subscriber = lent.mute_subscriber, lent.unmute_subscriber
-        self.subscribers, self.muted_subscribers = lent.subscribers, lent.muted_subscribers
-        self.muted_channels, self.non_muted_channels = lent.muted_channels, lent.non_muted_channels
 
     # -- loops and channels
 
@@ -129,17 +116,11 @@ class Doorbell(MultiService):
         It becomes a child service of this one. It hears the channels of this service and those
         that its own functions name. A name that another child service has gets a number.
         """
-        self._name_apart(loop)
+        name_apart(loop, self.namedServices)
         IService(loop).setServiceParent(self)
         self._wiring.add_loop(loop)
         self._alarm.watch(loop)
         loop.on_stuck = self._resign
-
-    def _name_apart(self, loop: LoopBase) -> None:
-        name, number = loop.name, 1
-        while loop.name in self.namedServices:
-            number += 1
-            loop.rename(f"{name}-{number}")
 
     def add_channels(self, names: str | Iterable[str]) -> None:
         """
@@ -280,14 +261,6 @@ class Doorbell(MultiService):
         self._clock.resettle()
         for loop in self.loops:
             loop.rearm()
-
-    def _told_to_stop(self, notification: Hearable) -> None:
-        self.log.info(
-            "told to stop by a notification on {channel} from pid {pid}",
-            channel=notification.channel,
-            pid=notification.pid,
-        )
-        self._reactor.callLater(0, self.stopService)
 
 
 def _make_listener(reactor: IReactorTime, dsn: str, options: dict[str, Any]) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -92,3 +92,11 @@ class Wiring:
     def stop(self) -> Deferred[list[None]]:
         """Stop all loops; fires when nothing of any of them is active any more."""
         return gatherResults([loop.stopService() for loop in self._heard], consumeErrors=True)
+
+
+def name_apart(loop: LoopBase, taken: Container[str]) -> None:
+    """Give a loop whose name is taken a number."""
+    name, number = loop.name, 1
+    while loop.name in taken:
+        number += 1
+        loop.rename(f"{name}-{number}")
