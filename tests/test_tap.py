@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,34 @@ class ServiceTests(SynchronousTestCase):
         self.assertIsInstance(housing, Housing)
         (bell,) = housing
         self.assertIn(str(Path("data").absolute()), repr(bell.listener))
+
+
+class MemoryTests(SynchronousTestCase):
+    """What a process does not hold because it wasn't asked for."""
+
+    unneeded = (
+        "twisted.web.http",
+        "txdoorbell.embedded",
+        "txdoorbell.process.jsonlog",
+        "txdoorbell.settling.reload",
+        "txdoorbell.status.access",
+        "cattrs",
+        "prometheus_client",
+    )
+
+    def test_imports(self) -> None:
+        """A doorbell that has no page, no file and no server of its own imports none of that."""
+        code = (
+            "import sys; from txdoorbell import tap; options = tap.Options(); "
+            "options.parseOptions(['--channel=jobs']); tap.makeService(options); "
+            f"print([name for name in {self.unneeded} if name in sys.modules])"
+        )
+        path = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path if entry)
+        environ = {"PATH": os.environ["PATH"], "PYTHONPATH": path}
+        told = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, env=environ, check=True
+        )
+        self.assertEqual(told.stdout.strip(), b"[]", told.stderr)
 
 
 class TwistdTests(CommandTestCase):

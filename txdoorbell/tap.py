@@ -7,7 +7,6 @@ whole help on stdout before it.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,15 +15,11 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
-from txdoorbell.embedded import EmbeddedService, EmbeddedUnavailable, PostgresServer
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.dsn import check_dsn
 from txdoorbell.notification import check_channel
 from txdoorbell.process.attendant import Attendant
 from txdoorbell.process.ending import Ending
-from txdoorbell.process.housing import Housing
-from txdoorbell.process.invitation import invite
-from txdoorbell.process.jsonlog import JsonLogged
 from txdoorbell.process.sample import Sample
 from txdoorbell.process.supervisor import Supervisor
 from txdoorbell.process.words import not_understood
@@ -33,7 +28,6 @@ from txdoorbell.settling.assembly import Assembly
 from txdoorbell.settling.credentials import with_password
 from txdoorbell.settling.functions import Loaded, Plan
 from txdoorbell.settling.load import LoadError, import_from_here, load_processor
-from txdoorbell.settling.reload import Reloader
 from txdoorbell.settling.settings import Database, LoopOptions, Settings
 from txdoorbell.status.options import StatusOptions
 
@@ -164,8 +158,10 @@ class Options(StatusOptions):
             self["plan"] = self._plan_of_options() if self["config"] is None else self._read()
             embedded = self["plan"].settings.database.embedded
             if embedded is not None:
-                _check_folder(Path(embedded))
-        except (ValueError, DriverMissing, EmbeddedUnavailable) as error:
+                from txdoorbell.process.private import check_folder
+
+                check_folder(Path(embedded))
+        except (ValueError, DriverMissing) as error:
             raise usage.UsageError(str(error).replace("DSN:", "--dsn:")) from None
 
     @property
@@ -206,17 +202,6 @@ class Options(StatusOptions):
         return super().getUsage(width) + _EXAMPLES
 
 
-def _check_folder(folder: Path) -> None:
-    try:
-        server = PostgresServer(folder)
-        server.check()
-        above = next(path for path in (server.data, *server.data.parents) if path.exists())
-        if not (above.is_dir() and os.access(above, os.W_OK)):
-            raise EmbeddedUnavailable(f"{server.data}: nothing can be written to {above}")
-    except OSError as error:
-        raise EmbeddedUnavailable(f"{folder}: {error.strerror}") from None
-
-
 def _functions(processors: Sequence[Any]) -> tuple[Loaded, ...]:
     """Return the functions of a command line; without one, the sample."""
     loop = LoopOptions().name
@@ -237,6 +222,8 @@ def makeService(options: Options) -> IService:
     options.add_status(reactor, assembly.bell, plan.settings.status, options["first-try"])
     attendant = None if supervisor is None else Attendant(assembly.bell, supervisor)
     if options["config"] is not None:
+        from txdoorbell.settling.reload import Reloader
+
         reloader = Reloader(reactor, options["config"], plan, assembly)
         reloader.setServiceParent(service)
         if attendant is not None:
@@ -245,6 +232,8 @@ def makeService(options: Options) -> IService:
     if attendant is not None:
         attendant.setServiceParent(service)
     if options["log-format"] == "json":
+        from txdoorbell.process.jsonlog import JsonLogged
+
         return JsonLogged(service, options.twistd)
     return service
 
@@ -252,16 +241,13 @@ def makeService(options: Options) -> IService:
 def _make(reactor: Any, plan: Plan, accompanied: object) -> tuple[Assembly, MultiService]:
     """Return a doorbell, and the service that it is, or that it is a part of."""
     database = plan.settings.database
-    if database.embedded is None:
-        assembly = Assembly(reactor, plan, with_password(database.dsn, database.password))
-        if not accompanied:
-            return assembly, assembly.bell
-        house = MultiService()
-        assembly.bell.setServiceParent(house)
-        return assembly, house
-    server = PostgresServer(Path(database.embedded))
-    housing = Housing(EmbeddedService(reactor, server))
-    assembly = Assembly(reactor, plan, server.dsn)
-    assembly.bell.setServiceParent(housing)
-    invite(assembly.bell, server.data)
-    return assembly, housing
+    if database.embedded is not None:
+        from txdoorbell.process.private import housed
+
+        return housed(reactor, plan, Path(database.embedded))
+    assembly = Assembly(reactor, plan, with_password(database.dsn, database.password))
+    if not accompanied:
+        return assembly, assembly.bell
+    house = MultiService()
+    assembly.bell.setServiceParent(house)
+    return assembly, house

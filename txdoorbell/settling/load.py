@@ -7,7 +7,6 @@ the module that it imports in its turn.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from pathlib import Path
@@ -108,6 +107,8 @@ def _attribute(spec: str, owner: object, name: str) -> object:
     try:
         return getattr(owner, name)
     except AttributeError:
+        import difflib
+
         whose = f"module {owner.__name__}" if isinstance(owner, ModuleType) else "it"
         similar = difflib.get_close_matches(name, dir(owner), n=1)
         hint = f"; did you mean {similar[0]}?" if similar else ""

@@ -14,10 +14,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
-from twisted.web.http import Request
+
+if TYPE_CHECKING:
+    # twisted.web is 2 MB, and who has no page needs to check a token only.
+    from twisted.web.http import Request
 
 __all__ = ["SHORTEST_TOKEN", "Access", "check_token", "host_of", "read_token"]
 

@@ -77,11 +77,13 @@ class StatusOptions(usage.Options):
         if self["status-token-file"] is not None:
             token: str = self["status-token-file"]
             return token
+        given = os.environ.get(TOKEN_VARIABLE)
+        if not given:
+            return None
         from txdoorbell.status.access import check_token
 
-        given = os.environ.get(TOKEN_VARIABLE)
         try:
-            return check_token(given) if given else None
+            return check_token(given)
         except ValueError as error:
             raise usage.UsageError(f"{TOKEN_VARIABLE}: {error}") from None
 
