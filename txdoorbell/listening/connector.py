@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
@@ -11,6 +12,8 @@ from txdoorbell.listening.resolver import Resolver
 from txdoorbell.listening.session import Session
 
 __all__ = ["Connector", "Timing"]
+
+_S = TypeVar("_S", bound=Session)
 
 _SETTINGS = {
     "idle_in_transaction_session_timeout": "60000",
@@ -77,7 +80,11 @@ class Connector:
 
     def session(self, lost: Callable[[str], None]) -> Session:
         """Return a new session, not connected yet; ``lost`` is told of its end, as it promises."""
-        session = Session(self._reactor, lost, self._dsn.conceal)
+        return self.session_of(Session, lost)
+
+    def session_of(self, kind: type[_S], lost: Callable[[str], None]) -> _S:
+        """Return a new session of another kind, otherwise as :meth:`session` does."""
+        session = kind(self._reactor, lost, self._dsn.conceal)
         self._unsettled.add(session)
         session.when_settled().addCallback(lambda _: self._unsettled.discard(session))
         return session

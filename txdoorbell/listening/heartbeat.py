@@ -1,7 +1,9 @@
 """A question now and then, so that a session which only seems alive is found out."""
 
 from collections.abc import Callable
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
@@ -22,6 +24,8 @@ class Heartbeat:
     :param timeout: seconds until the session is ended for want of the answer.
     :param hold: while it returns true, no question is asked: another is, or the answer could bring
         along what the session can't hear by itself.
+    :param ask: asks, and returns a Deferred with the answer; given the seconds in which it must
+        come. None for ``SELECT 1``.
     """
 
     def __init__(
@@ -31,6 +35,7 @@ class Heartbeat:
         interval: float,
         timeout: float,
         hold: Callable[[], bool],
+        ask: Callable[[float], Deferred[Any]] | None = None,
     ) -> None:
         self._reactor = reactor
         self._now = monotonic_of(reactor)
@@ -38,6 +43,7 @@ class Heartbeat:
         self._interval = interval
         self._timeout = timeout
         self._hold = hold
+        self._ask = ask or self._select
         self._next: IDelayedCall | None = None
 
     def start(self) -> None:
@@ -62,8 +68,10 @@ class Heartbeat:
         elif silence < self._interval:
             self._wait(self._interval - silence)
         else:
-            answer = self._session.query("select 1", within=self._timeout)
-            answer.addCallbacks(lambda _: self.start(), self._failed)
+            self._ask(self._timeout).addCallbacks(lambda _: self.start(), self._failed)
+
+    def _select(self, within: float) -> Deferred[Any]:
+        return self._session.query("select 1", within=within)
 
     def _failed(self, failure: Failure) -> None:
         self._session.end(f"heartbeat: {failure.value}")

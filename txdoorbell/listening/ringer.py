@@ -47,6 +47,9 @@ class Ringer:
     :param linger: seconds for which an unused connection is kept.
     """
 
+    statement = _NOTIFY
+    """What sends a batch: given a list of channels, and one of payloads."""
+
     def __init__(
         self, reactor: IReactorTime, connector: Connector, timeout: float, linger: float = 5.0
     ) -> None:
@@ -119,7 +122,7 @@ class Ringer:
     async def _send(self, session: Session, batch: list[_Ring]) -> None:
         columns = [ring.channel for ring in batch], [ring.payload for ring in batch]
         try:
-            await session.query(_NOTIFY, columns, within=self._timeout)
+            await session.query(self.statement, columns, within=self._timeout)
         except SessionEnded as error:
             _settle(batch, ListenerStopped("stopped") if self._stopped else error)
         except (DatabaseError, UnicodeError) as error:
