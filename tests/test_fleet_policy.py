@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from txdoorbell.fleet.policy import HEAD_START, JITTER, STANDBYS, TIE, Placement, weight
+from txdoorbell.fleet.policy import FIRST, HEAD_START, JITTER, STANDBYS, TIE, Placement, weight
 
 HOSTS = [f"host{number}" for number in range(100)]
 LOOPS = [f"loop{number}" for number in range(200)]
@@ -68,6 +68,13 @@ class WaitTests(SynchronousTestCase):
         waits = [unlucky.wait(loop, 1000) for loop in LOOPS]
         self.assertLess(max(waits), HEAD_START * (2 + TIE))
         self.assertGreaterEqual(min(waits), 0.0)
+
+    def test_first(self) -> None:
+        """A new session waits longer: others begin at the same moment, after a server's restart."""
+        slow = Placement("a", max_loops=1, chance=lambda: 0.999)
+        for loop in LOOPS:
+            self.assertEqual(slow.first_wait(loop, 0), FIRST * slow.wait(loop, 0))
+            self.assertLess(slow.wait(loop, 1), slow.longest_wait)
 
     def test_load(self) -> None:
         """The more loops a host has, the longer it waits: one that came back goes first."""

@@ -16,13 +16,19 @@ from hashlib import blake2b
 from math import inf
 from random import random
 
-__all__ = ["HEAD_START", "JITTER", "STANDBYS", "TIE", "Placement", "weight"]
+__all__ = ["FIRST", "HEAD_START", "JITTER", "STANDBYS", "TIE", "Placement", "weight"]
 
 JITTER = 0.2
 """The share of ``lock_interval`` by which the wait between two rounds may be shorter."""
 
 HEAD_START = 0.1
 """Seconds between the first and the last of equally loaded hosts that try for a free lock."""
+
+FIRST = 5.0
+"""
+Head starts that make the first one of a session. Sessions that a server's restart ended come back
+within some tenths of a second; with a short one the first of them would have everything.
+"""
 
 TIE = 0.1
 """The share of the head start by which processes of one name are told apart."""
@@ -98,14 +104,37 @@ class Placement:
 
         Between 0 and 2.1 head starts: up to one by weight, up to one by load, and a tie-break. Ask
         again when that has passed: a host that has taken others meanwhile waits for the rest.
+        While it waits, rounds leave that lock alone.
 
         :param held: how many loops the host holds. More never makes the wait shorter.
         """
         load = held / (self.max_loops or held + _HALF)
         return self.head_start * (1.0 - weight(self.host, loop) + load + self._tie)
 
+    def first_wait(self, loop: str, held: int) -> float:
+        """
+        Return how long after its session began this host tries for a lock for the first time.
+
+        As :meth:`wait`, but :data:`FIRST` times as long. It is needed because nobody knows who
+        else begins just now.
+        """
+        return FIRST * self.wait(loop, held)
+
+    @property
+    def longest_wait(self) -> float:
+        """
+        How long a host that doesn't prefer a loop leaves it alone, once it heard that it is free.
+
+        After the beginning of a session it is :data:`FIRST` times as long.
+        """
+        return self.head_start * (2.0 + TIE)
+
     def until_first_round(self) -> float:
-        """Return the time from a new session to its first round of tries: any, evenly spread."""
+        """
+        Return the time from the beginning of a session to its first round: any, evenly spread.
+
+        Locks for which it has not yet tried after their :meth:`first_wait` are left alone by it.
+        """
         return self.lock_interval * self.chance()
 
     def until_next_round(self) -> float:
