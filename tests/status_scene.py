@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock, deferLater
 
 from txdoorbell.doorbell import Doorbell
+from txdoorbell.loop import Loop
 from txdoorbell.processor import FOUND_WORK
+from txdoorbell.status import DoorbellStatus, LockStatus
 from txdoorbell.status.access import Access
 from txdoorbell.status.site import StatusResource, StatusSite
 from txdoorbell.testing import FakeListener
@@ -29,13 +32,15 @@ class Scene:
     :ivar site: shows its status.
     """
 
+    kind = Doorbell
+
     def __init__(self, token: str) -> None:
         self._random = random.Random(5)
         self._end = time.time()
         self._clock = Clock()
         self._clock.rightNow = self._end - 330.0
         self._listener = _Listener(self._clock)
-        self.bell = Doorbell(self._clock, listener=self._listener, channels=["jobs"])
+        self.bell = self.kind(self._clock, listener=self._listener, channels=["jobs"])
         self.bell.setName("shop")
         self._add_functions()
         self._resource = StatusResource(self._clock, self.bell, Access(token))
@@ -90,3 +95,41 @@ class Scene:
 
     def _advance(self, seconds: float) -> None:
         self._clock.pump([0.1] * int(seconds * 10) + [0, seconds % 0.1])
+
+
+class _FleetBell(Doorbell):
+    """A doorbell of which each loop but the first has a lock; only one is held here."""
+
+    def status(self) -> DoorbellStatus:
+        """Return the status, with locks."""
+        status = super().status()
+        began = status.now - 4000.0
+        locks = (
+            None,
+            LockStatus("billing", "holding", 7, began, "anna.example.org", 4711, 2),
+            LockStatus("shop mail", "standby", 12, began + 3790, "berta.example.org", 912, 2),
+            LockStatus("search", "waiting", reason="this host holds 1 loop, and takes no more"),
+        )
+        pairs = zip(status.loops, locks, strict=True)
+        return replace(status, loops=tuple(replace(loop, lock=lock) for loop, lock in pairs))
+
+
+class FleetScene(Scene):
+    """The same doorbell on a host of a fleet."""
+
+    kind = _FleetBell
+
+    def _add_functions(self) -> None:
+        self.bell.add(lambda: None, name="invalidate_cache", channels=["prices"])
+        for name, function in (
+            ("billing", "send_bills"),
+            ("mail", "send_mail"),
+            ("search", "update_index"),
+        ):
+            loop = Loop(self._clock, name=name)
+            self.bell.add_loop(loop)
+            if name == "billing":
+                loop.add(self._bill, name=function)
+
+    def _bill(self) -> Deferred[object]:
+        return deferLater(self._clock, self._random.uniform(1.0, 6.0), lambda: None)

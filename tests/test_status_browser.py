@@ -20,7 +20,7 @@ from twisted.web.static import Data
 from tests.browser import Browser, missing
 from tests.commands import Command, CommandTestCase, environment
 from tests.servers import execute, private_server, shared_server
-from tests.status_scene import Scene
+from tests.status_scene import FleetScene, Scene
 from tests.waiting import wait_for
 from txdoorbell.status.site import StatusSite
 
@@ -232,8 +232,27 @@ class PictureTests(TestCase):
 
     async def test_pictures(self) -> None:
         """The page fits into wide and narrow windows, by day and by night."""
-        scene = Scene(TOKEN)
         self.addCleanup(self.flushLoggedErrors, ConnectionRefusedError)
+        await self.take(
+            Scene(TOKEN),
+            ("status-light", "light", 1200),
+            ("status-dark", "dark", 1200),
+            ("status-narrow", "light", 390),
+        )
+
+    async def test_fleet(self) -> None:
+        """So does that of a host in a fleet, which shows who runs what."""
+        browser = await self.take(
+            FleetScene(TOKEN), ("status-fleet-narrow", "dark", 390), ("status-fleet", "light", 1200)
+        )
+        for row, state in (("billing", "holding"), ("mail", "standby"), ("search", "waiting")):
+            await browser.shows(f"#fleet tr[data-key='lock {row}'] .badge", state)
+        await browser.shows("#fleet tr[data-key='lock mail']", "berta.example.org")
+        await browser.shows("#fleet tr.note", "this host holds 1 loop, and takes no more")
+        await browser.shows("#hearing .facts", "berta.example.org runs it")
+
+    async def take(self, scene: Scene, *pictures: tuple[str, str, int]) -> Browser:
+        """Take pictures of a scene, each with a name, a colour scheme and a width."""
         self.addCleanup(scene.stop)
         scene.play()
         ticking = LoopingCall(scene.tick)
@@ -244,14 +263,11 @@ class PictureTests(TestCase):
         self.addCleanup(lambda: Deferred.fromCoroutine(browser.leave()))
         await browser.shows("#pace", "live")
         folder = Path(os.environ.get("TXDOORBELL_PICTURES", "."))
-        for name, scheme, width in (
-            ("status-light", "light", 1200),
-            ("status-dark", "dark", 1200),
-            ("status-narrow", "light", 390),
-        ):
+        for name, scheme, width in pictures:
             await self.look(browser, scheme, width)
             await browser.picture(folder / f"{name}.png")
         self.assertEqual(await browser.complaints(), [])
+        return browser
 
     async def look(self, browser: Browser, scheme: str, width: int) -> None:
         """Make the window as wide as that, and as high as the page; nothing may stick out."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from txdoorbell.notification import State
-from txdoorbell.status.model import DoorbellStatus, FunctionStatus
+from txdoorbell.status.model import DoorbellStatus, FunctionStatus, LockStatus
 
 __all__ = ["WINDOW", "History", "Ring", "Run", "Spell"]
 
@@ -73,6 +73,8 @@ class History:
         self._rung: dict[str, int] = {}
         self._calls: dict[tuple[str, str], tuple[int, int]] = {}
         self._looked: float | None = None
+        self._leases: dict[tuple[str, str], tuple[int | None, float | None]] = {}
+        self._takeovers: dict[tuple[str, str], int] = {}
 
     def heard(self, at: float, state: str) -> None:
         """Take down a state of the listener; the same again changes nothing."""
@@ -100,7 +102,21 @@ class History:
         for loop in status.loops:
             for function in loop.functions:
                 self._look_at(loop.name, function, status.now)
+            if loop.lock is not None:
+                self._look_at_lock(loop.name, loop.lock)
         self._looked = status.now
+
+    def takeovers(self, loop: str, lock: str) -> int:
+        """Return how often the lock of a loop has been taken here."""
+        return self._takeovers.get((loop, lock), 0)
+
+    def _look_at_lock(self, loop: str, lock: LockStatus) -> None:
+        key, lease = (loop, lock.name), (lock.number, lock.since)
+        if lock.state != "holding":
+            self._leases.pop(key, None)
+        elif self._leases.get(key) != lease:
+            self._leases[key] = lease
+            self._takeovers[key] = self._takeovers.get(key, 0) + 1
 
     def _look_at_channels(self, status: DoorbellStatus, timely: bool) -> None:
         counts = {channel.name: channel.rung for channel in status.channels}

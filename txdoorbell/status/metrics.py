@@ -10,7 +10,12 @@ from txdoorbell.loops.histogram import BOUNDS, Durations
 from txdoorbell.notification import State
 from txdoorbell.status.figures import clean
 from txdoorbell.status.history import History
-from txdoorbell.status.model import DoorbellStatus, FunctionStatus, LoopStatus
+from txdoorbell.status.model import (
+    DoorbellStatus,
+    FunctionStatus,
+    LockStatus,
+    LoopStatus,
+)
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -21,6 +26,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 MOST = 100
 """How many channels, and how many functions of a loop, have a label of their own."""
+
+LOCK_STATES = ("holding", "standby", "refused", "waiting", "stopped")
+"""What the state of a lock may be; see :class:`~txdoorbell.status.LockStatus`."""
 
 METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "txdoorbell_ready": ("gauge", "1 when a ring would be heard at once.", ()),
@@ -46,6 +54,24 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "counter",
         "How often a function has found work, by the cause of its call.",
         ("loop", "cause"),
+    ),
+    "txdoorbell_lock_held": ("gauge", "1 while this process holds it.", ("loop", "lock")),
+    "txdoorbell_lock_state": ("gauge", "1 for the state it is in.", ("loop", "lock", "state")),
+    "txdoorbell_lock_takeovers": (
+        "counter",
+        "How often this process has taken it.",
+        ("loop", "lock"),
+    ),
+    "txdoorbell_lock_standbys": ("gauge", "How many stand by for it.", ("loop", "lock")),
+    "txdoorbell_lease_number": (
+        "gauge",
+        "The number of its lease, as far as this process knows.",
+        ("loop", "lock"),
+    ),
+    "txdoorbell_lease_since_timestamp_seconds": (
+        "gauge",
+        "When that lease began.",
+        ("loop", "lock"),
     ),
     "txdoorbell_rings_pending": ("gauge", "Rings that no run has served yet.", ("loop",)),
     "txdoorbell_ring_to_run_seconds": (
@@ -144,6 +170,18 @@ def _samples(status: DoorbellStatus, history: History) -> Iterator[Sample]:
         yield "txdoorbell_rings", (channel.name,), channel.rung
     for loop in status.loops:
         yield from _of_loop(loop)
+        if loop.lock is not None:
+            yield from _of_lock((loop.name, loop.lock.name), loop.lock, history)
+
+
+def _of_lock(labels: tuple[str, str], lock: LockStatus, history: History) -> Iterator[Sample]:
+    yield "txdoorbell_lock_held", labels, lock.state == "holding"
+    for state in LOCK_STATES:
+        yield "txdoorbell_lock_state", (*labels, state), lock.state == state
+    yield "txdoorbell_lock_takeovers", labels, history.takeovers(*labels)
+    yield "txdoorbell_lock_standbys", labels, lock.standbys
+    yield "txdoorbell_lease_number", labels, lock.number
+    yield "txdoorbell_lease_since_timestamp_seconds", labels, lock.since
 
 
 def _of_loop(loop: LoopStatus) -> Iterator[Sample]:

@@ -8,6 +8,7 @@ from twisted.web.template import Tag, tags
 
 from txdoorbell.notification import State
 from txdoorbell.status.figures import ago, clean, clock, length, share, until, whole_length
+from txdoorbell.status.fleet import fleet, holder_of, is_elsewhere
 from txdoorbell.status.history import History
 from txdoorbell.status.model import (
     ChannelStatus,
@@ -15,6 +16,7 @@ from txdoorbell.status.model import (
     FunctionStatus,
     LoopStatus,
 )
+from txdoorbell.status.pieces import badge, cell, fact, section, table, two_lines, wrapped
 from txdoorbell.status.timeline import timeline
 
 __all__ = ["live"]
@@ -36,6 +38,7 @@ def live(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
     """
     return Tag("main")(
         _hearing(status),
+        *fleet(status),
         timeline(status, history),
         _functions(status, can_act),
         _channels(status, history, can_act),
@@ -76,29 +79,32 @@ def _hearing(status: DoorbellStatus) -> Tag:
 
 def _facts(status: DoorbellStatus) -> Iterator[Tag]:
     listener = status.listener
-    since = _two_lines(clock(listener.since), ago(listener.since, status.now))
+    since = two_lines(clock(listener.since), ago(listener.since, status.now))
     probe = "not yet" if listener.probe_latency is None else length(listener.probe_latency)
     net = f"every {whole_length(round(status.interval))}" if status.interval else "off"
-    yield _fact("Since", since)
+    yield fact("Since", since)
     for loop in status.loops:
         name = "Runs now" if len(status.loops) == 1 else f"Runs now in {clean(loop.name, 40)}"
-        yield _fact(name, _running(loop, status.now), "busy" if loop.active else "")
-    yield _fact("Last probe heard in", probe)
-    yield _fact("Notification queue", *_queue(listener.queue_usage))
-    yield _fact("Safety net", net)
-    yield _fact("Unannounced work", str(status.misses), "warn" if status.misses else "")
+        yield fact(name, _running(loop, status.now), "busy" if loop.active else "")
+    yield fact("Last probe heard in", probe)
+    yield fact("Notification queue", *_queue(listener.queue_usage))
+    yield fact("Safety net", net)
+    yield fact("Unannounced work", str(status.misses), "warn" if status.misses else "")
 
 
 def _running(loop: LoopStatus, now: float) -> Tag:
     submitted = f"{loop.submitted} submitted" if loop.submitted else ""
     if loop.active is None:
-        return _two_lines("nothing", submitted)
+        return two_lines("nothing", _resting(loop) or submitted)
     since = "" if loop.active_since is None else f"for {length(max(0.0, now - loop.active_since))}"
-    return _two_lines(clean(loop.active, 60), ", ".join(filter(None, (since, submitted))))
+    return two_lines(clean(loop.active, 60), ", ".join(filter(None, (since, submitted))))
 
 
-def _two_lines(first: str, second: str) -> Tag:
-    return tags.span(first, tags.small(second or "\N{NO-BREAK SPACE}"))
+def _resting(loop: LoopStatus) -> str:
+    if loop.lock is None or not is_elsewhere(loop):
+        return ""
+    holder = clean(holder_of(loop.lock), 40)
+    return f"{holder} runs it" if holder else f"the lock is {loop.lock.state}"
 
 
 def _queue(usage: float | None) -> tuple[Tag | str, str]:
@@ -106,10 +112,6 @@ def _queue(usage: float | None) -> tuple[Tag | str, str]:
         return share(usage), ""
     meter = tags.meter(value=f"{usage:.4f}", min="0", max="1", high="0.5", optimum="0")
     return tags.span(share(usage), " full ", meter(**{"aria-hidden": "true"})), ""
-
-
-def _fact(name: str, value: Tag | str, kind: str = "") -> Tag:
-    return tags.div(tags.dt(name), tags.dd(value), class_=f"fact {kind}".strip())
 
 
 # -- functions
@@ -124,18 +126,8 @@ def _functions(status: DoorbellStatus, can_act: bool) -> Tag:
         for row in _function(loop, function, status.now, several, can_act)
     ]
     names = ["Function", "State", "Last run", "Took", "Result", "Next", "Runs", "Errors"]
-    return tags.section(
-        tags.h2("Functions"),
-        _table(names, rows, can_act) if rows else tags.p("None yet.", class_="none"),
-        id="functions",
-    )
-
-
-def _table(names: list[str], rows: list[Tag], can_act: bool) -> Tag:
-    heads = [tags.th(name, scope="col") for name in names]
-    if can_act:
-        heads.append(tags.th("Act", scope="col", class_="acts"))
-    return tags.table(tags.thead(tags.tr(*heads)), tags.tbody(*rows))
+    shown = table(names, rows, can_act) if rows else tags.p("None yet.", class_="none")
+    return section("functions", "Functions", shown)
 
 
 def _function(
@@ -146,14 +138,14 @@ def _function(
     key = f"function {loop.name} {function.name}"
     ran = ago(function.began, now)
     cells = [
-        tags.th(_wrapped(name), tags.small(clean(heard, 80)), scope="row"),
-        _cell("State", _badge(_state_of(function, loop))),
-        _cell("Last run", ran, tags.small("" if function.began is None else function.cause)),
-        _cell("Took", "–" if function.took is None else length(function.took), kind="number"),
-        _cell("Result", tags.code(_result(function), title=clean(function.result, 500))),
-        _cell("Next", until(function.wakes, now)),
-        _cell("Runs", f"{function.runs:,}", kind="number"),
-        _cell("Errors", f"{function.errors:,}", kind=f"number{' bad' if function.errors else ''}"),
+        tags.th(wrapped(name), tags.small(clean(heard, 80)), scope="row"),
+        cell("State", badge(_state_of(function, loop))),
+        cell("Last run", ran, tags.small("" if function.began is None else function.cause)),
+        cell("Took", "–" if function.took is None else length(function.took), kind="number"),
+        cell("Result", tags.code(_result(function), title=clean(function.result, 500))),
+        cell("Next", "–" if is_elsewhere(loop) else until(function.wakes, now)),
+        cell("Runs", f"{function.runs:,}", kind="number"),
+        cell("Errors", f"{function.errors:,}", kind=f"number{' bad' if function.errors else ''}"),
     ]
     if can_act:
         cells.append(_acts(_function_acts(loop, function)))
@@ -169,6 +161,8 @@ def _state_of(function: FunctionStatus, loop: LoopStatus) -> str:
         return "running"
     if function.muted:
         return "muted"
+    if loop.lock is not None and is_elsewhere(loop):
+        return loop.lock.state
     return "failed" if _has_failed(function) else "idle"
 
 
@@ -189,10 +183,6 @@ def _result(function: FunctionStatus) -> str:
     return clock(at) if 1e9 < at < 1e10 else clean(function.result, 60)
 
 
-def _badge(state: str) -> Tag:
-    return tags.span(state, class_=f"badge {state.replace(' ', '-')}")
-
-
 def _error(traceback: str, key: str) -> Tag:
     last = traceback.strip().splitlines()[-1] if traceback.strip() else "an error"
     details = tags.details(
@@ -202,14 +192,6 @@ def _error(traceback: str, key: str) -> Tag:
     return tags.tr(tags.td(details, colspan="8"), class_="error", **{"data-key": f"error {key}"})
 
 
-def _wrapped(name: str) -> Tag:
-    return tags.span(clean(name, 80), class_="name", title=clean(name, 200))
-
-
-def _cell(name: str, *content: Tag | str, kind: str = "") -> Tag:
-    return tags.td(*content, class_=kind, **{"data-label": name})
-
-
 # -- channels
 
 
@@ -217,23 +199,20 @@ def _channels(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
     lately = history.rings_since(status.now - 60.0)
     rows = [
         tags.tr(
-            tags.th(_wrapped(channel.name), scope="row"),
-            _cell("State", _badge(_state_of_channel(channel, status))),
-            _cell("Rings", f"{channel.rung:,}", kind="number"),
-            _cell("Last minute", f"{lately.get(channel.name, 0):,}", kind="number"),
-            _cell("Wakes", "functions" if channel.rings_loops else "nobody"),
-            _cell("Subscribers", f"{channel.subscribers:,}", kind="number"),
+            tags.th(wrapped(channel.name), scope="row"),
+            cell("State", badge(_state_of_channel(channel, status))),
+            cell("Rings", f"{channel.rung:,}", kind="number"),
+            cell("Last minute", f"{lately.get(channel.name, 0):,}", kind="number"),
+            cell("Wakes", "functions" if channel.rings_loops else "nobody"),
+            cell("Subscribers", f"{channel.subscribers:,}", kind="number"),
             *([_acts(_channel_acts(channel))] if can_act else []),
             **{"data-key": clean(f"channel {channel.name}")},
         )
         for channel in status.channels
     ]
     names = ["Channel", "State", "Rings", "Last minute", "Wakes", "Subscribers"]
-    return tags.section(
-        tags.h2("Channels"),
-        _table(names, rows, can_act) if rows else tags.p("None.", class_="none"),
-        id="channels",
-    )
+    shown = table(names, rows, can_act) if rows else tags.p("None.", class_="none")
+    return section("channels", "Channels", shown)
 
 
 def _state_of_channel(channel: ChannelStatus, status: DoorbellStatus) -> str:

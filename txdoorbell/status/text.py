@@ -13,8 +13,9 @@ __all__ = ["as_text"]
 
 def as_text(status: dict[str, Any]) -> str:
     """Return what ``/status.json`` says, as a person reads it; no line break at its end."""
-    parts = (_hearing(status), _loops(status), _channels(status))
-    return "\n\n".join("\n".join(part) for part in parts)
+    parts = (_hearing(status), _fleet(status), _loops(status), _channels(status))
+    texts = ("\n".join(part) for part in parts)
+    return "\n\n".join(filter(None, texts))
 
 
 def _hearing(status: dict[str, Any]) -> Iterator[str]:
@@ -40,6 +41,28 @@ def _running(loop: dict[str, Any], now: float) -> str:
     return printable(loop["active"]) + ("" if since is None else f" for {length(now - since)}")
 
 
+def _fleet(status: dict[str, Any]) -> Iterator[str]:
+    rows = [("LOCKED LOOP", "HERE", "HELD BY", "SINCE", "LEASE", "STANDING BY", "")]
+    for loop in status["loops"]:
+        if (lock := loop.get("lock")) is not None:
+            since = "-" if lock["since"] is None else ago(lock["since"], status["now"])
+            reason = lock["reason"] if lock["state"] in ("refused", "waiting") else ""
+            counts = ("-" if n is None else str(n) for n in (lock["number"], lock["standbys"]))
+            holder = printable(_holder(lock))
+            rows.append((_locked(loop), lock["state"], holder, since, *counts, printable(reason)))
+    return _table(rows) if len(rows) > 1 else iter(())
+
+
+def _locked(loop: dict[str, Any]) -> str:
+    name, lock = loop["name"], loop["lock"]["name"]
+    return printable(name if name == lock else f"{name} ({lock})")
+
+
+def _holder(lock: dict[str, Any]) -> str:
+    host, pid = lock["holder_host"], lock["holder_pid"]
+    return " ".join([host or "-", *([f"pid {pid}"] if pid is not None else [])])
+
+
 def _loops(status: dict[str, Any]) -> Iterator[str]:
     now = status["now"]
     rows = [("FUNCTION", "LAST RUN", "CAUSE", "TOOK", "NEXT", "RUNS", "ERRORS", "")]
@@ -47,11 +70,16 @@ def _loops(status: dict[str, Any]) -> Iterator[str]:
         for f in loop["functions"]:
             took = "-" if f["took"] is None else length(f["took"])
             cause = f["cause"] if f["runs"] else "-"
-            state = ("running" if f["active"] else "") or ("muted" if f["muted"] else "")
+            state = "running" if f["active"] else "muted" if f["muted"] else _rest(loop)
             figures = (ago(f["began"], now), cause, took, until(f["wakes"], now))
             counts = (str(f["runs"]), str(f["errors"]))
             rows.append((printable(f["name"]), *figures, *counts, state))
     return _table(rows)
+
+
+def _rest(loop: dict[str, Any]) -> str:
+    lock = loop.get("lock")
+    return "" if lock is None or lock["state"] == "holding" else str(lock["state"])
 
 
 def _channels(status: dict[str, Any]) -> Iterator[str]:
