@@ -81,7 +81,7 @@ class Fleet:
     @property
     def well(self) -> list[Member]:
         """The members that run, as far as anybody knows."""
-        return [member for member in self.members if member.alive and not member.frozen]
+        return [member for member in self.members if member.well]
 
     def victim(self) -> tuple[Member, dict[str, int]]:
         """Return a member that holds something, and the numbers of its leases."""
@@ -241,7 +241,9 @@ class Fleet:
             chance = self.chance.random()
 
     def _back(self, member: Member) -> None:
-        if member.frozen:
+        if member.wire.silent:
+            member.wire.pass_on()
+        elif member.frozen:
             member.thaw()
         else:
             until(f"{member.name} to end", partial(_ended, member), 20.0)
@@ -276,7 +278,7 @@ class Fleet:
         """End whatever runs."""
         self._ringer.stop()
         for member in self.members:
-            member.kill()
+            member.close()
         self.database.close()
 
 

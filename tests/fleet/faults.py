@@ -86,6 +86,19 @@ def terminate(fleet: Fleet) -> Trouble:
     return Trouble("session terminated", now, now, numbers)
 
 
+def disconnect(fleet: Fleet) -> Trouble:
+    """
+    Let nothing pass between a doorbell and the server; its functions still reach it.
+
+    So nothing but its own lease can keep them from writing beside the next holder's.
+    """
+    victim, numbers = fleet.victim()
+    now = time.time()
+    victim.wire.fall_silent()
+    fleet.is_out(victim)
+    return Trouble("network swallows everything", now, now, numbers)
+
+
 def restart(mode: str) -> Callable[[Fleet], Trouble]:
     """Return a fault: the server is stopped, and started again."""
 
@@ -106,6 +119,7 @@ FAULTS: list[Callable[[Fleet], Trouble]] = [
     freeze_in_function,
     freeze_shortly,
     terminate,
+    disconnect,
     restart("fast"),
     restart("immediate"),
 ]

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from psycopg2.extensions import parse_dsn
+
 from tests.commands import environment
 from tests.fleet.ledger import LOOPS
+from tests.fleet.wire import Wire
 
 _TWISTD = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
 _GUARD = 'read -r _; kill -KILL "$1"'
@@ -54,12 +57,17 @@ class Member:
 
     :param number: tells its ``application_name``, ``fleet-NUMBER``.
     :param folder: for its configuration file and its log.
+    :param dsn: the server; the doorbell reaches it by a wire of its own, its functions don't.
+    :ivar wire: that.
     :ivar boot: which process it is; each start is another one.
     :ivar frozen: whether it was stopped by a signal.
     """
 
     def __init__(self, number: int, folder: Path, dsn: str, terms: Terms) -> None:
         self.name = f"fleet-{number}"
+        address = parse_dsn(dsn)
+        self.wire = Wire((address["host"], int(address["port"])))
+        wired = f"{dsn} port={self.wire.port} sslmode=disable gssencmode=disable"
         self.frozen = False
         self.boot = ""
         self.log = folder / f"{self.name}.log"
@@ -67,7 +75,7 @@ class Member:
         self._folder = folder
         self._dsn = dsn
         self._config = folder / f"{self.name}.toml"
-        self._config.write_text(configuration(f"{dsn} application_name={self.name}", terms))
+        self._config.write_text(configuration(f"{wired} application_name={self.name}", terms))
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -75,6 +83,11 @@ class Member:
     def alive(self) -> bool:
         """Whether there is a process; it may be frozen."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def well(self) -> bool:
+        """Whether there is one that runs and is connected, as far as anybody knows."""
+        return self.alive and not self.frozen and not self.wire.silent
 
     @property
     def pid(self) -> int:
@@ -136,6 +149,11 @@ class Member:
             self._process.wait(10)
         self.frozen = False
         self._dismiss_guard()
+
+    def close(self) -> None:
+        """End what there is of it."""
+        self.kill()
+        self.wire.close()
 
     def _dismiss_guard(self) -> None:
         guard, self._guard = self._guard, None

@@ -18,9 +18,9 @@ from twisted.internet.task import deferLater
 
 from tests.fleet.ledger import LOOPS, Database
 
-STEPS = 4
+STEPS = ("step", "step", "step", "end")
 PAUSE = 0.04
-"""Steps of a call after its first one, and the seconds between two."""
+"""What a call writes after its first write, and the seconds between two."""
 
 _calls = count(1)
 _database = Database(os.environ.get("FLEET_DSN", ""), "fleet work")
@@ -44,10 +44,9 @@ def worker(loop: str) -> Callable[[Any], Awaitable[None]]:
         if _database.execute("delete from frost where loop = %s returning loop", (loop,)):
             os.kill(os.getpid(), signal.SIGSTOP)
             now = put("late", now)
-        for _ in range(STEPS):
+        for kind in STEPS:
             await deferLater(reactor, PAUSE)
-            now = put("step", now + PAUSE)
-        put("end", now)
+            now = put(kind, now + PAUSE)
 
     work.__name__ = work.__qualname__ = loop
     return work
