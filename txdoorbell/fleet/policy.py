@@ -22,7 +22,10 @@ JITTER = 0.2
 """The share of ``lock_interval`` by which the wait between two rounds may be shorter."""
 
 HEAD_START = 0.1
-"""Seconds between the first and the last of equally loaded hosts that try for a free lock."""
+"""
+Seconds between the first and the last of equally loaded hosts that try for a free lock, at most.
+Where ``lock_interval`` is less than 2 s they are a twentieth of that.
+"""
 
 FIRST = 5.0
 """
@@ -67,7 +70,6 @@ class Placement:
     :ivar lock_interval: within this a standby has tried again, so also the longest that a lock
         stays free of which nobody said that it is.
     :ivar max_loops: how many loops this host takes; None means any number.
-    :ivar head_start: see :data:`HEAD_START`.
     :ivar chance: returns a random number from 0 to less than 1.
     :raises ValueError: for a name that is empty, or a number that can't be; it is named.
     """
@@ -75,7 +77,6 @@ class Placement:
     host: str
     lock_interval: float = 2.0
     max_loops: int | None = None
-    head_start: float = HEAD_START
     chance: Callable[[], float] = random
     _tie: float = field(init=False, repr=False, compare=False)
 
@@ -85,14 +86,14 @@ class Placement:
             raise ValueError("a host of a fleet needs a name: host=''")
         if not 0 < self.lock_interval < inf:
             raise ValueError(f"lock_interval is a number of seconds, above 0: {self.lock_interval}")
-        if not 0 <= self.head_start <= self.lock_interval:
-            raise ValueError(
-                f"head_start is from 0 to lock_interval ({self.lock_interval:g}) seconds: "
-                f"{self.head_start}"
-            )
         if self.max_loops is not None and not _is_count(self.max_loops):
             raise ValueError(f"max_loops is a whole number, at least 1, or None: {self.max_loops}")
         object.__setattr__(self, "_tie", TIE * self.chance())
+
+    @property
+    def head_start(self) -> float:
+        """Seconds; see :data:`HEAD_START`."""
+        return min(HEAD_START, self.lock_interval / 20.0)
 
     def has_room(self, held: int) -> bool:
         """Say whether a host that holds so many loops may try for one more."""
