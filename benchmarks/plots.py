@@ -133,6 +133,25 @@ def _writers(axes: Any, outcome: Outcome) -> None:
     axes.set(xlabel="% of the commits without a trigger", xlim=(0, 110))
 
 
+def _fleet(axes: Any, outcome: Outcome) -> None:
+    """Draw, for the largest fleet, which share of the loops had a holder again after which time."""
+    title, events = max(outcome.raw["fleets"].items(), key=lambda fleet: _hosts(fleet[0]))
+    for event, taken in events.items():
+        if taken["gaps"]:
+            waits = [max(gap, 0.01) for gap in taken["gaps"]]
+            axes.plot(waits, [n / 100 for n in range(101)], label=event)
+    axes.set(
+        xscale="log", xlabel="seconds without a holder", ylabel="share of the loops", ylim=(0, 1)
+    )
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_title(title, fontsize=9)
+    axes.legend(fontsize=8, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.13))
+
+
+def _hosts(title: str) -> int:
+    return int(title.split(maxsplit=1)[0].replace(",", ""))
+
+
 _DRAW: dict[str, Callable[[Any, Outcome], None]] = {
     "wake": _wake,
     "storm": _storm,
@@ -140,4 +159,5 @@ _DRAW: dict[str, Callable[[Any, Outcome], None]] = {
     "wakeups": _wakeups,
     "fairness": _fairness,
     "writers": _writers,
+    "fleet": _fleet,
 }

@@ -22,13 +22,23 @@ def write(folder: Path, outcomes: Sequence[Outcome], facts: dict[str, str]) -> N
     machine = Table("Taken on", [["", ""], *([name, fact] for name, fact in facts.items())])
     targets = Table("Targets", [TARGETS, *(t.row() for one in outcomes for t in one.targets)])
     for outcome in outcomes:
-        (folder / f"{outcome.name}.rst").write_text(rst(outcome.tables))
-        figures = {"taken on": facts, **outcome.raw}
-        (folder / f"{outcome.name}.json").write_text(_json(figures))
+        write_one(folder, outcome, facts)
     (folder / "machine.rst").write_text(rst([machine]))
     (folder / "targets.rst").write_text(rst([targets]))
     tables = [targets, *(table for one in outcomes for table in one.tables), machine]
     (folder / "results.md").write_text(markdown(tables))
+
+
+def write_one(folder: Path, outcome: Outcome, facts: dict[str, str]) -> None:
+    """
+    Write one measure's tables and figures, and nothing of the run as a whole.
+
+    :param folder: made when it isn't there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{outcome.name}.rst").write_text(rst(outcome.tables))
+    figures = {"taken on": facts, **outcome.raw}
+    (folder / f"{outcome.name}.json").write_text(_json(figures))
 
 
 def _json(figures: dict[str, Any]) -> str:

@@ -6,5 +6,5 @@ A module with plots has ``plot(outcome, folder)`` too.
 
 from __future__ import annotations
 
-MEASURES = ("wake", "storm", "loop", "wakeups", "fairness", "idle", "start", "writers")
+MEASURES = ("wake", "storm", "loop", "wakeups", "fairness", "idle", "start", "writers", "fleet")
 """In the order in which they are taken."""

@@ -1,0 +1,268 @@
+"""
+A fleet and its server on a virtual clock.
+
+The hosts' decisions are those of :class:`txdoorbell.fleet.policy.Placement`, which the service asks
+too; what is modelled here is the rest: who hears what, when the server frees a lock, how long a
+message takes. Events are kept in a heap, and nothing waits.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, partial
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
+from random import Random
+
+from txdoorbell.fleet.policy import FIRST, Placement, weight
+from txdoorbell.listening.backoff import backoff_policy
+
+Wait = Callable[[str, int], float]
+"""A head start, by loop and number of loops held."""
+
+LATENCY = (0.001, 0.005)
+"""Seconds from a NOTIFY's commit until a host has heard it: at least, at most."""
+
+DEAD_MAN = 30.0
+"""Seconds of silence after which the server ends a session: three heartbeats of 10 s."""
+
+MARGIN = 2.0
+"""Seconds before that, by its own clock, at which a holder stops its functions."""
+
+GATHERED = 0.01
+"""Seconds within which a host's tries go to the server as one statement."""
+
+SLOT = 0.1
+"""Seconds over which a peak is taken."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """
+    A fleet, and its settings.
+
+    :ivar believed: how many hosts they take themselves for, if that differs.
+    """
+
+    hosts: int
+    loops: int
+    max_loops: int | None = None
+    lock_interval: float = 2.0
+    believed: int | None = None
+
+
+@dataclass
+class Host:
+    """
+    A process.
+
+    :ivar likes: the loops that it prefers.
+    :ivar session: grows when one begins and when it ends; what was planned before is void.
+    :ivar planned: loops for which a head start runs.
+    :ivar reserved: until when it leaves loops alone that it doesn't prefer.
+    :ivar spoke: when it last sent a statement.
+    """
+
+    placement: Placement
+    likes: list[str]
+    session: int = 0
+    up: bool = False
+    held: set[str] = field(default_factory=set)
+    planned: set[str] = field(default_factory=set)
+    reserved: float = 0.0
+    spoke: float = -GATHERED
+
+
+@dataclass
+class Free:
+    """
+    A free lock.
+
+    :ivar since: when the fault was that led to this.
+    :ivar fenced: when the last holder stopped, or will have stopped, its functions.
+    :ivar rung: when a release was rung, if it was.
+    """
+
+    since: float
+    fenced: float
+    rung: float = -inf
+
+
+@dataclass
+class Tally:
+    """What came of it: seconds without a holder, tries and statements by slot, double holders."""
+
+    gaps: list[float] = field(default_factory=list)
+    tries: Counter[int] = field(default_factory=Counter)
+    statements: Counter[int] = field(default_factory=Counter)
+    doubles: int = 0
+
+
+class Fleet:
+    """
+    All hosts and the server.
+
+    :param seed: the same seed gives the same course of events.
+    """
+
+    def __init__(self, size: Size, seed: int = 1) -> None:
+        self.size = size
+        self.random = Random(seed)
+        self.now = 0.0
+        self.tally = Tally()
+        self.known = size.believed or size.hosts
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
+        self._order = count()
+        names = [f"loop{number}" for number in range(size.loops)]
+        self.free = {name: Free(0.0, 0.0) for name in names}
+        self._liking, likes = _liking(size.hosts, size.loops, self.known)
+        self.hosts = [Host(self._placement(number), likes[number]) for number in range(size.hosts)]
+
+    def _placement(self, number: int) -> Placement:
+        size = self.size
+        return Placement(
+            f"host{number}", size.lock_interval, size.max_loops, chance=self.random.random
+        )
+
+    def at(self, when: float, do: Callable[[], object]) -> None:
+        """Do something later."""
+        heappush(self._events, (when, next(self._order), do))
+
+    def run(self, until: float) -> None:
+        """Let time pass."""
+        while self._events and self._events[0][0] <= until:
+            self.now, _, do = heappop(self._events)
+            do()
+        self.now = until
+
+    def join(self, number: int) -> None:
+        """Let a host have a session; one that has one already goes on."""
+        host = self.hosts[number]
+        if host.up:
+            return
+        host.session, host.up, host.planned = host.session + 1, True, set()
+        host.reserved = self.now + FIRST * host.placement.longest_wait
+        self.at(self.now + host.placement.until_first_round(), self._round(host))
+        for loop in host.likes:
+            self._plan(host, loop, self.now, host.placement.first_wait)
+
+    def _round(self, host: Host) -> Callable[[], None]:
+        session = host.session
+
+        def tries() -> None:
+            if host.session == session:
+                self._try_in_turn(host)
+                self.at(self.now + host.placement.until_next_round(), tries)
+
+        return tries
+
+    def _try_in_turn(self, host: Host) -> None:
+        """Try in one statement; locks that are held are only counted, since nothing comes of it."""
+        if not host.placement.has_room(len(host.held)):
+            return
+        share = len(host.likes) / self.size.loops
+        others = self.size.loops - len(host.likes)
+        self._note(host, max(0, len(host.likes) + round(share * others) - len(host.held)))
+        wanted = [loop for loop in self.free if self._is_open(loop, host)]
+        for loop in sorted(wanted, key=lambda loop: -weight(host.placement.host, loop)):
+            if host.placement.has_room(len(host.held)):
+                self._take(host, loop)
+
+    def _is_open(self, loop: str, host: Host) -> bool:
+        if loop in host.planned:
+            return False
+        if host.placement.prefers(loop, self.known):
+            return True
+        reserved = max(host.reserved, self.free[loop].rung + host.placement.longest_wait)
+        return self.now >= reserved and host.placement.tries(loop, self.known)
+
+    def _plan(self, host: Host, loop: str, since: float, wait: Wait) -> None:
+        """Let a host try once its head start has passed, counted from ``since``."""
+        session = host.session
+        host.planned.add(loop)
+
+        def tries() -> None:
+            if host.session != session or loop not in host.planned:
+                return
+            when = since + wait(loop, len(host.held))
+            if host.placement.has_room(len(host.held)) and when > self.now:
+                self.at(when, tries)
+                return
+            host.planned.discard(loop)
+            if host.placement.has_room(len(host.held)) and loop not in host.held:
+                self._note(host, 1)
+                if loop in self.free:
+                    self._take(host, loop)
+
+        self.at(since + wait(loop, len(host.held)), tries)
+
+    def _note(self, host: Host, tries: int) -> None:
+        slot = int(self.now / SLOT)
+        self.tally.tries[slot] += tries
+        if self.now - host.spoke >= GATHERED:
+            self.tally.statements[slot] += 1
+            host.spoke = self.now
+
+    def _take(self, host: Host, loop: str) -> None:
+        free = self.free.pop(loop)
+        self.tally.gaps.append(self.now - free.since)
+        self.tally.doubles += free.fenced > self.now
+        host.held.add(loop)
+
+    def kill(self, number: int) -> None:
+        """``kill -9``: the server sees the connection close, and nobody is told."""
+        self._end(self.hosts[number])
+        self._lose(self.hosts[number], Free(self.now, self.now))
+
+    def stop(self, number: int) -> None:
+        """Stop in order: functions first, then locks, then a ring for each."""
+        self._end(self.hosts[number])
+        for loop in self._lose(self.hosts[number], Free(self.now, self.now, self.now)):
+            for other in self._liking[loop]:
+                host = self.hosts[other]
+                if host.up:
+                    heard = self.now + self.random.uniform(*LATENCY)
+                    self._plan(host, loop, heard, host.placement.wait)
+
+    def cut_off(self, number: int) -> None:
+        """Let nothing through any more, or freeze the process: the server finds out by silence."""
+        host, since = self.hosts[number], self.now
+        heard = max(host.spoke, self.now - self.random.uniform(0, DEAD_MAN / 3))
+        fenced = heard + max(LATENCY) + DEAD_MAN - MARGIN
+        self._end(host)
+        self.at(heard + DEAD_MAN, partial(self._lose, host, Free(since, fenced)))
+
+    def restart(self, outage: float) -> None:
+        """Restart the server: all hosts come back as the listener's backoff lets them."""
+        backoff = backoff_policy(jitter=self.random.random)
+        for number, host in enumerate(self.hosts):
+            self._end(host)
+            self._lose(host, Free(self.now, self.now))
+            after, attempts = 0.0, count(1)
+            while after < outage:
+                after += backoff(next(attempts))
+            self.at(self.now + after, partial(self.join, number))
+
+    def _end(self, host: Host) -> None:
+        host.session, host.up = host.session + 1, False
+
+    def _lose(self, host: Host, free: Free) -> set[str]:
+        lost, host.held = host.held, set()
+        self.free.update(dict.fromkeys(lost, free))
+        return lost
+
+
+@cache
+def _liking(hosts: int, loops: int, known: int) -> tuple[dict[str, list[int]], list[list[str]]]:
+    """Return which hosts prefer each loop, and which loops each host prefers."""
+    names = [f"loop{number}" for number in range(loops)]
+    placements = [Placement(f"host{number}") for number in range(hosts)]
+    likes = [[name for name in names if one.prefers(name, known)] for one in placements]
+    liking: dict[str, list[int]] = {name: [] for name in names}
+    for number, liked in enumerate(likes):
+        for name in liked:
+            liking[name].append(number)
+    return liking, likes

@@ -1,0 +1,121 @@
+"""What standbys, and rings, cost a real server: CPU of its processes, as Linux counts it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import psycopg2
+
+from benchmarks.figures import median
+from benchmarks.proc import usage_of
+from txdoorbell.fleet.policy import Placement
+
+TRY = "select pg_try_advisory_lock({}, {})"
+
+TRY_ALL = (
+    "select key1, key2 from unnest(%s::int[], %s::int[]) as lock (key1, key2)"
+    " where pg_try_advisory_lock(key1, key2)"
+)
+
+SPACE = 1_000_001
+"""A key space of this measure alone."""
+
+RINGS = 100
+
+
+def standing_by(dsn: str, standbys: int, locks: int, seconds: float, interval: float) -> float:
+    """
+    Let sessions try for locks that another one holds, each in turn, as their policy says.
+
+    :returns: the share of a core that their backends took.
+    """
+    with ExitStack() as stack:
+        holder, *sessions = [_connect(dsn, stack) for _ in range(standbys + 1)]
+        _execute(holder, ";".join(TRY.format(SPACE, lock) for lock in range(locks)))
+        placements = [Placement(f"host{number}", interval) for number in range(standbys)]
+        due = [(place.until_first_round(), n) for n, place in enumerate(placements)]
+        heapify(due)
+        before, start = _cpu(sessions), time.monotonic()
+        while due[0][0] < seconds:
+            when, number = heappop(due)
+            time.sleep(max(0.0, start + when - time.monotonic()))
+            for lock in range(locks):
+                _execute(sessions[number], TRY.format(SPACE, lock))
+            heappush(due, (when + placements[number].until_next_round(), number))
+        return (_cpu(sessions) - before) / seconds
+
+
+def batches(dsn: str, sizes: Sequence[int], rounds: int, times: int) -> dict[int, float]:
+    """
+    Let a session try for so many locks by one statement, again and again.
+
+    :returns: seconds of CPU of its backend for each statement, by the number of locks; the median
+        of rounds, in which all numbers take turns.
+    """
+    with ExitStack() as stack:
+        holder, session = _connect(dsn, stack), _connect(dsn, stack)
+        _execute(holder, TRY_ALL, _keys(max(sizes)))
+        taken: dict[int, list[float]] = {size: [] for size in sizes}
+        for size in list(sizes) * rounds:
+            before = _cpu([session])
+            for _ in range(times):
+                _execute(session, TRY_ALL, _keys(size))
+            taken[size].append((_cpu([session]) - before) / times)
+        return {size: median(costs) for size, costs in taken.items()}
+
+
+def _keys(locks: int) -> tuple[list[int], list[int]]:
+    return [SPACE] * locks, list(range(locks))
+
+
+def ring(dsn: str, listeners: int) -> float:
+    """
+    Ring while sessions listen.
+
+    :returns: seconds of CPU of all their backends, and of the one that rings, for each ring.
+    """
+    with ExitStack() as stack:
+        sender, *sessions = [_connect(dsn, stack) for _ in range(listeners + 1)]
+        for session in sessions:
+            _execute(session, "listen fleet")
+        before = _cpu([sender, *sessions])
+        for _ in range(RINGS):
+            _execute(sender, "notify fleet")
+            time.sleep(0.005)
+        time.sleep(0.2)
+        return (_cpu([sender, *sessions]) - before) / RINGS
+
+
+def room(dsn: str, limit: int) -> int:
+    """Return how many advisory locks a session gets before the server's lock table is full."""
+    with ExitStack() as stack:
+        session = _connect(dsn, stack)
+        return _first_failure(lambda lock: _execute(session, TRY.format(SPACE, lock)), limit)
+
+
+def _first_failure(do: Callable[[int], None], limit: int) -> int:
+    for number in range(limit):
+        try:
+            do(number)
+        except psycopg2.OperationalError:
+            return number
+    return limit
+
+
+def _connect(dsn: str, stack: ExitStack) -> Any:
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    return stack.enter_context(closing(connection))
+
+
+def _execute(connection: Any, sql: str, arguments: object = None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, arguments)
+
+
+def _cpu(sessions: list[Any]) -> float:
+    return sum(usage_of(session.info.backend_pid).cpu for session in sessions)
