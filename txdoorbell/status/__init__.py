@@ -12,6 +12,7 @@ from txdoorbell.status.model import (
     ListenerStatus,
     LockStatus,
     LoopStatus,
+    WalStatus,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "ListenerStatus",
     "LockStatus",
     "LoopStatus",
+    "WalStatus",
 ]

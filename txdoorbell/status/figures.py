@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["ago", "clean", "clock", "length", "share", "until", "whole_length"]
+__all__ = ["ago", "clean", "clock", "length", "share", "size", "until", "whole_length"]
 
 
 def length(seconds: float) -> str:
@@ -54,6 +54,19 @@ def share(part: float | None) -> str:
     if part is None:
         return "not known yet"
     return f"{part * 100:.1f} %" if 0.0005 <= part < 0.0995 else f"{part * 100:.0f} %"
+
+
+def size(amount: int | None) -> str:
+    """Return a number of bytes in up to three figures: ``712 B``, ``1.2 MB``."""
+    if amount is None:
+        return "not known yet"
+    if amount < 1000:
+        return f"{amount} B"
+    figure, unit = amount / 1000, "kB"
+    for larger in ("MB", "GB", "TB"):
+        if figure >= 999.5:
+            figure, unit = figure / 1000, larger
+    return f"{figure:.1f} {unit}" if figure < 99.95 else f"{figure:.0f} {unit}"
 
 
 def clean(text: str, limit: int = 0) -> str:

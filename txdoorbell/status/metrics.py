@@ -15,6 +15,7 @@ from txdoorbell.status.model import (
     FunctionStatus,
     LockStatus,
     LoopStatus,
+    WalStatus,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,19 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "How full the server's notification queue was at the last probe.",
         (),
     ),
+    "txdoorbell_wal_state": ("gauge", "1 for the state the second bell is in.", ("state",)),
+    "txdoorbell_wal_since_timestamp_seconds": ("gauge", "When it came into that state.", ()),
+    "txdoorbell_wal_probe_latency_seconds": (
+        "gauge",
+        "What its last probe took to be heard.",
+        (),
+    ),
+    "txdoorbell_wal_retained_bytes": (
+        "gauge",
+        "How much of the log the server kept for it at the last probe.",
+        (),
+    ),
+    "txdoorbell_wal_tables": ("gauge", "How many tables it hears.", ()),
     "txdoorbell_interval_seconds": ("gauge", "The safety net's interval, 0 for never.", ()),
     "txdoorbell_misses": ("counter", "How often work was found that nobody had announced.", ()),
     "txdoorbell_rings": ("counter", "Notifications.", ("channel",)),
@@ -164,6 +178,8 @@ def _samples(status: DoorbellStatus, history: History) -> Iterator[Sample]:
     yield "txdoorbell_deaf_seconds", (), history.deaf_seconds(status.now)
     yield "txdoorbell_probe_latency_seconds", (), listener.probe_latency
     yield "txdoorbell_queue_usage_ratio", (), listener.queue_usage
+    if status.wal is not None:
+        yield from _of_wal(status.wal)
     yield "txdoorbell_interval_seconds", (), status.interval
     yield "txdoorbell_misses", (), status.misses
     for channel in status.channels[:MOST]:
@@ -172,6 +188,15 @@ def _samples(status: DoorbellStatus, history: History) -> Iterator[Sample]:
         yield from _of_loop(loop)
         if loop.lock is not None:
             yield from _of_lock((loop.name, loop.lock.name), loop.lock, history)
+
+
+def _of_wal(bell: WalStatus) -> Iterator[Sample]:
+    for state in State:
+        yield "txdoorbell_wal_state", (state.value,), bell.state == state
+    yield "txdoorbell_wal_since_timestamp_seconds", (), bell.since
+    yield "txdoorbell_wal_probe_latency_seconds", (), bell.probe_latency
+    yield "txdoorbell_wal_retained_bytes", (), bell.retained_bytes
+    yield "txdoorbell_wal_tables", (), len(bell.tables)
 
 
 def _of_lock(labels: tuple[str, str], lock: LockStatus, history: History) -> Iterator[Sample]:

@@ -118,6 +118,24 @@ class ListenerStatus:
 
 
 @dataclass(frozen=True)
+class WalStatus:
+    """
+    The second bell, which reads the write-ahead log.
+
+    :ivar tables: of which changes are heard.
+    :ivar retained_bytes: how much of the log the server kept for it at the last probe.
+    """
+
+    state: str
+    reason: str
+    since: float
+    endpoint: str
+    tables: tuple[str, ...]
+    probe_latency: float | None
+    retained_bytes: int | None
+
+
+@dataclass(frozen=True)
 class DoorbellStatus:
     """
     A doorbell at one moment.
@@ -126,6 +144,7 @@ class DoorbellStatus:
     :ivar sick: why the process should be restarted, in words; empty when it should not.
     :ivar unready: why a ring may not be heard at once, in words; empty when it will be.
     :ivar misses: how often work was found that nobody had announced.
+    :ivar wal: the second bell; None for a doorbell without tables.
     """
 
     now: float
@@ -138,6 +157,7 @@ class DoorbellStatus:
     listener: ListenerStatus
     loops: tuple[LoopStatus, ...]
     channels: tuple[ChannelStatus, ...]
+    wal: WalStatus | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain dicts, lists and values, for JSON."""

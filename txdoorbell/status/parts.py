@@ -18,6 +18,7 @@ from txdoorbell.status.model import (
 )
 from txdoorbell.status.pieces import badge, cell, fact, section, table, two_lines, wrapped
 from txdoorbell.status.timeline import timeline
+from txdoorbell.status.wal import wal
 
 __all__ = ["live"]
 
@@ -39,6 +40,7 @@ def live(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
     return Tag("main")(
         _hearing(status),
         *fleet(status),
+        *wal(status),
         timeline(status, history),
         _functions(status, can_act),
         _channels(status, history, can_act),

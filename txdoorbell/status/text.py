@@ -6,14 +6,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from txdoorbell.commands.watch import printable
-from txdoorbell.status.figures import ago, clock, length, share, until
+from txdoorbell.notification import State
+from txdoorbell.status.figures import ago, clock, length, share, size, until
 
 __all__ = ["as_text"]
 
 
 def as_text(status: dict[str, Any]) -> str:
     """Return what ``/status.json`` says, as a person reads it; no line break at its end."""
-    parts = (_hearing(status), _fleet(status), _loops(status), _channels(status))
+    parts = (
+        *(_hearing(status), _wal(status), _fleet(status)),
+        *(_loops(status), _channels(status)),
+    )
     texts = ("\n".join(part) for part in parts)
     return "\n\n".join(filter(None, texts))
 
@@ -32,6 +36,20 @@ def _hearing(status: dict[str, Any]) -> Iterator[str]:
     yield f"  {probe}; notification queue: {share(listener['queue_usage'])}"
     for loop in status["loops"]:
         yield f"  {printable(loop['name'])} runs {_running(loop, now)}"
+
+
+def _wal(status: dict[str, Any]) -> Iterator[str]:
+    bell, now = status.get("wal"), status["now"]
+    if bell is None:
+        return
+    since = f"since {clock(bell['since'])} ({ago(bell['since'], now)})"
+    yield f"write-ahead log: {bell['state']} {since} at {printable(bell['endpoint'])}"
+    if bell["state"] != State.LISTENING:
+        yield f"  {printable(bell['reason'])}"
+    latency = bell["probe_latency"]
+    probe = "no probe heard yet" if latency is None else f"last probe heard in {length(latency)}"
+    yield f"  {probe}; kept for us by the server: {size(bell['retained_bytes'])}"
+    yield f"  tables: {printable(', '.join(bell['tables'])) or 'none'}"
 
 
 def _running(loop: dict[str, Any], now: float) -> str:

@@ -1,0 +1,44 @@
+"""The part of the page that shows the second bell: how the write-ahead log is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from twisted.web.template import Tag, tags
+
+from txdoorbell.notification import State
+from txdoorbell.status.figures import ago, clean, clock, length, size
+from txdoorbell.status.model import DoorbellStatus, WalStatus
+from txdoorbell.status.pieces import badge, fact, section, two_lines
+
+__all__ = ["wal"]
+
+_WORDS = {
+    State.LISTENING: "reading",
+    State.DEAF: "deaf",
+    State.CONNECTING: "connecting",
+    State.WAITING: "not connected",
+    State.STOPPED: "stopped",
+}
+
+
+def wal(status: DoorbellStatus) -> Iterator[Tag]:
+    """Return that part; nothing where no tables are heard."""
+    if status.wal is None:
+        return
+    bell = status.wal
+    parts = [tags.dl(*_facts(bell, status.now), class_="facts")]
+    if bell.state != State.LISTENING:
+        parts.append(tags.p(clean(bell.reason, 500), class_="sick"))
+    yield section("wal", "Write-ahead log", *parts)
+
+
+def _facts(bell: WalStatus, now: float) -> Iterator[Tag]:
+    tables = ", ".join(clean(name, 40) for name in bell.tables[:6])
+    more = len(bell.tables) - 6
+    heard = "not yet" if bell.probe_latency is None else length(bell.probe_latency)
+    yield fact("State", badge(_WORDS.get(State(bell.state), bell.state)))
+    yield fact("Since", two_lines(clock(bell.since), ago(bell.since, now)))
+    yield fact("Tables", f"{tables}{f' and {more} more' if more > 0 else ''}" or "none")
+    yield fact("Last probe heard in", heard)
+    yield fact("Kept for us by the server", size(bell.retained_bytes))
