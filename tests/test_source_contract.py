@@ -1,4 +1,4 @@
-"""The fake listener and the real one keep the same promises."""
+"""The fake listener, the real one and the reader of the log keep the same promises."""
 
 from collections.abc import Callable
 from itertools import count
@@ -9,9 +9,12 @@ from twisted.internet.task import Clock, deferLater
 
 from tests import source_contract
 from tests.servers import execute, shared_server
+from tests.walservers import drop_database, shared_logical_server
+from txdoorbell.embedded import PostgresServer
 from txdoorbell.listener import Listener
 from txdoorbell.notification import Source
 from txdoorbell.testing import FakeListener
+from txdoorbell.wal import WalSource
 
 
 class FakeListenerTests(source_contract.SourceContract):
@@ -66,7 +69,7 @@ class ListenerTests(source_contract.SourceContract):
         from twisted.internet import reactor
 
         self.reactor: Any = reactor
-        self.admin = shared_server().dsn
+        self.admin = self.server().dsn
         self.database = f"contract{next(self.numbers)}"
         self.dsn = f"{self.admin} dbname={self.database}"
         execute(self.admin, f"create database {self.database}")
@@ -76,17 +79,23 @@ class ListenerTests(source_contract.SourceContract):
     def tearDown(self) -> None:
         """Drop the database: by now nobody else may be connected to it."""
         # After the cleanups, which stop the listeners.
-        self.addCleanup(execute, self.admin, f"drop database {self.database}")
+        self.addCleanup(drop_database, self.admin, self.database)
         self.addCleanup(self.sender.close)
+
+    def server(self) -> PostgresServer:
+        """Return a server that all of these tests share."""
+        return shared_server()
 
     def make_source(self) -> Source:
         """Return a listener that loses no time."""
         return Listener(self.reactor, self.dsn, backoff=lambda failures: 0.02)
 
+    ring = "select pg_notify(%s, %s), pg_backend_pid()"
+
     def send(self, channel: str, payload: str = "") -> int:
-        """Notify, from a session of our own."""
+        """Ring, from a session of our own."""
         with self.sender.cursor() as cursor:
-            cursor.execute("select pg_notify(%s, %s), pg_backend_pid()", (channel, payload))
+            cursor.execute(self.ring, (channel, payload))
             [(_, pid)] = cursor.fetchall()
             return int(pid)
 
@@ -110,3 +119,18 @@ class ListenerTests(source_contract.SourceContract):
             if self.reactor.seconds() > end:
                 self.fail(f"waited {self.deadline} s in vain for {what}")
             await deferLater(self.reactor, 0.005)
+
+
+class WalSourceTests(ListenerTests):
+    """The reader of the write-ahead log, otherwise the same: its channels are rung by messages."""
+
+    knows_senders = False
+    ring = "select pg_logical_emit_message(true, 'txdoorbell:' || %s, %s), pg_backend_pid()"
+
+    def server(self) -> PostgresServer:
+        """Return a server whose log can be decoded."""
+        return shared_logical_server()
+
+    def make_source(self) -> Source:
+        """Return a source that loses no time."""
+        return WalSource(self.reactor, self.dsn, backoff=lambda failures: 0.02)

@@ -1,0 +1,283 @@
+"""
+The second bell: rung by the write-ahead log, at no cost to those who write.
+
+This is its face. What it does is in :mod:`txdoorbell.walreading.reading` (one session), and in
+:mod:`txdoorbell.listening.lifecycle` (its states, which are the listener's).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.backoff import backoff_policy
+from txdoorbell.listening.core import Core
+from txdoorbell.listening.dsn import Dsn
+from txdoorbell.listening.logbook import Logbook
+from txdoorbell.notification import (
+    Audience,
+    Hearable,
+    ListenerStopped,
+    State,
+    check_channel,
+    check_payload,
+)
+from txdoorbell.walreading.changes import OPERATIONS, PREFIX, Table, TableChange, check_tables
+
+if TYPE_CHECKING:
+    from txdoorbell.listening.lifecycle import Life
+    from txdoorbell.listening.ringer import Ringer
+    from txdoorbell.walreading.reading import LogSession
+
+__all__ = ["OPERATIONS", "PREFIX", "Table", "TableChange", "WalSource", "check_tables"]
+
+_BACKOFF = backoff_policy()
+
+
+class WalSource(Service):
+    """
+    A :class:`txdoorbell.notification.Source` that reads the write-ahead log by logical decoding.
+
+    It hears of each change of its tables, as a :class:`TableChange`: one for each table and
+    operation of a transaction, however many rows that had, once others can see what it did. And it
+    hears messages, as notifications: what ``pg_logical_emit_message(true, 'txdoorbell:CHANNEL',
+    PAYLOAD)`` has written to a channel that it wants. Nobody needs a trigger, nor NOTIFY.
+
+    It reads from a temporary slot, which ends with its session: so nothing is kept for it while it
+    isn't there, and on each new session everything is to run once. From then on, whatever is
+    committed is heard. What it has read it confirms at once: nobody's function is waited for.
+
+    Its states, log lines and delays are those of :class:`txdoorbell.listener.Listener`. What it
+    lacks, it makes if its role may, which is a publication and the tables in it; else, and for
+    ``wal_level``, REPLICATION, slots and senders, its :attr:`reason` says what is to be run.
+
+    A table without a primary key, or another replica identity, rings for inserts and truncates
+    only, with a warning. A truncate of a partition by itself does not ring. A transaction that was
+    writing when a session is made delays the hearing until it has ended, with a warning.
+
+    :param dsn: as for the listener; PostgreSQL 13 or later, for messages and probes 14.
+    :param tables: one or several, as for :meth:`set_tables`.
+    :param channels: the channels wanted at first, as for :meth:`set_channels`.
+    :param publication: from which it reads, and which it makes; a second one, with ``_inserts``
+        appended, has tables whose updates and deletes can't be published. Others may share both.
+    :param streaming: whether the server sends a large transaction while it is open, in place of
+        keeping it on disk until its commit.
+    :param connect_timeout: seconds for connecting, looking up names included.
+    :param query_timeout: seconds for each query.
+    :param heartbeat: seconds of silence after which the server is asked for a keepalive; 0: never.
+    :param heartbeat_timeout: seconds in which it must answer.
+    :param probe_interval: seconds between two probes; 0 for only one per session.
+    :param probe_timeout: seconds in which a probe must be sent, and again for it to be heard.
+    :param backoff: from the number of failures in a row to the seconds until the next attempt.
+    :param name: what the log calls it, and its name as a service; None for "wal" and no name.
+    :raises ValueError: for a DSN, table, channel, publication or number of seconds that can't be.
+    :raises DriverMissing: without psycopg2 or txpostgres.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        dsn: str = "",
+        *,
+        tables: str | Iterable[str] = (),
+        channels: Iterable[str] = (),
+        publication: str = "txdoorbell",
+        streaming: bool = False,
+        connect_timeout: float = 10.0,
+        query_timeout: float = 5.0,
+        heartbeat: float = 10.0,
+        heartbeat_timeout: float = 5.0,
+        probe_interval: float = 60.0,
+        probe_timeout: float = 5.0,
+        backoff: Callable[[int], float] = _BACKOFF,
+        name: str | None = None,
+    ) -> None:
+        from txdoorbell.listening.connector import Connector, Timing
+        from txdoorbell.listening.lifecycle import new_life
+        from txdoorbell.listening.resolver import Resolver
+        from txdoorbell.walreading.pair import Gauge
+        from txdoorbell.walreading.plan import check_publication
+        from txdoorbell.walreading.publisher import Publisher
+
+        beats = heartbeat, heartbeat_timeout, probe_interval, probe_timeout
+        self._timing = timing = Timing(connect_timeout, query_timeout, *beats)
+        self._reactor, self._backoff, self._streaming = reactor, backoff, streaming
+        self._dsn = Dsn(dsn)
+        self._announcer = Announcer(reactor)
+        self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
+        self._warned: set[str] = set()
+        self._publisher = Publisher(check_publication(publication), query_timeout, self._warn)
+        self._gauge = Gauge()
+        self._ringer: Ringer | None = None
+        logbook = Logbook(name or "wal", lambda: self._dsn.description)
+        self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
+        self._life = new_life(self._core)
+        self._channels: frozenset[str] = frozenset()
+        self.set_tables(tables)
+        self.set_channels(channels)
+        if name is not None:
+            self.setName(name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.description}, {self.state}>"
+
+    @property
+    def state(self) -> State:
+        """What the source is doing now."""
+        return self._core.state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in that state, in one line: often an error's text, and what to run."""
+        return self._core.reason
+
+    @property
+    def description(self) -> str:
+        """Where it reads: ``host:port/database as user``."""
+        return self._dsn.description
+
+    @property
+    def channels(self) -> frozenset[str]:
+        """The channels that are wanted."""
+        return self._channels
+
+    @property
+    def tables(self) -> frozenset[Table]:
+        """The tables that are wanted."""
+        return self._tables
+
+    @property
+    def probe_latency(self) -> float | None:
+        """Seconds that the last probe took to be heard; None before the first."""
+        return self._core.probe_latency
+
+    @property
+    def retained_bytes(self) -> int | None:
+        """
+        How much of the log the server kept for this source at the last probe; None before one.
+
+        Transactions that are open keep it as well, their own part of it.
+        """
+        return self._gauge.retained_bytes
+
+    def report_to(self, audience: Audience) -> None:
+        """Take the one audience, before the service is started; it is told of tables, too."""
+        self._core.audience = audience
+
+    def set_channels(self, channels: Iterable[str]) -> None:
+        """
+        Want messages to these channels and no others, on the live session.
+
+        :raises TypeError: for a name that is no str, and for a str in place of several names.
+        :raises ValueError: for a name that PostgreSQL would not take; then nothing is changed.
+        """
+        if isinstance(channels, str):
+            raise TypeError(f"channels must be several names, not the str {channels!r}")
+        self._channels = frozenset(map(check_channel, channels))
+        self._life.want(self._channels | self._tables)
+
+    def set_tables(self, tables: str | Iterable[str]) -> None:
+        """
+        Want the changes of these tables and no others, on the live session.
+
+        :param tables: names as SQL has them: ``jobs``, ``shop.jobs``, ``"My Shop"."Job"``. One
+            without a schema is looked up by the search path when the session is made. A
+            partitioned table, or one with heirs, is all of its parts.
+        :raises TypeError: for a name that is no str.
+        :raises ValueError: for text that is no name; then nothing is changed.
+        """
+        self._tables: frozenset[Table] = check_tables(tables)
+        self._life.want(self._channels | self._tables)
+
+    def when_listening(self) -> Deferred[None]:
+        """
+        Return a fresh Deferred that fires once all that is wanted is heard.
+
+        Before the first start it waits for that. It fails with :exc:`ListenerStopped` when the
+        service is stopped first, and at once when it has been stopped.
+        """
+        return self._life.when_listening()
+
+    def notify(self, channel: str, payload: str = "") -> Deferred[None]:
+        """
+        Ring a channel by a message in the log, which whoever reads the log can hear.
+
+        :returns: a fresh Deferred that fires once it is committed. It fails when that isn't known
+            to have happened, with :exc:`ListenerStopped` unless the service runs.
+        :raises TypeError: for a channel or payload that is no str.
+        :raises ValueError: for a channel or payload that a NOTIFY could not have.
+        """
+        check_channel(channel)
+        check_payload(payload)
+        if self._ringer is None:
+            return fail(ListenerStopped("the source is stopped"))
+        return self._ringer.notify(channel, payload)
+
+    def probe(self) -> Deferred[float]:
+        """
+        Write a message from a second connection, or share in a probe that is under way.
+
+        :returns: a fresh Deferred with the seconds until the log told of it. It fails with
+            :exc:`txdoorbell.listening.probe.ProbeFailed`, and with :exc:`ListenerStopped` unless
+            the service runs.
+        """
+        return self._life.probe()
+
+    def startService(self) -> None:
+        """Begin to read, and go on for ever."""
+        from txdoorbell.walreading.ringer import LogRinger
+
+        super().startService()
+        if self._ringer is None:
+            self._ringer = LogRinger(self._reactor, self._connector, self._timing.query_timeout)
+        self._life.start()
+
+    def stopService(self) -> Deferred[None]:
+        """
+        Stop at once, whatever is going on.
+
+        :returns: fires when no descriptor, delayed call or reader is left, and the audience has
+            been told.
+        """
+        super().stopService()
+        self._life.stop()
+        ringer, self._ringer = self._ringer, None
+        if ringer is not None:
+            ringer.close()
+        settled = self._connector.when_settled()
+        return settled.addCallback(lambda _: self._announcer.when_quiet())
+
+    def _warn(self, text: str) -> None:
+        """Warn of something once, however often it is seen."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self.log.warn("{source}: {text}", source=self, text=text)
+
+    def _open_session(self, life: Life, wanted: frozenset[str]) -> LogSession:
+        from txdoorbell.walreading.reading import LogSession
+
+        audience = self._core.audience
+        return LogSession(
+            self._reactor,
+            self._connector,
+            self._timing,
+            self._backoff,
+            self._announcer,
+            self._publisher,
+            self._gauge,
+            _nobody if audience is None else audience.notified,
+            wanted,
+            life,
+            streaming=self._streaming,
+        )
+
+
+def _nobody(hearable: Hearable) -> None:
+    """Hear it for nobody."""

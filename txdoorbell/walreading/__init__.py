@@ -1,0 +1,1 @@
+"""The insides of the second bell: the write-ahead log, read by logical decoding."""

@@ -1,0 +1,150 @@
+"""
+The messages of ``pgoutput``, PostgreSQL's own decoder of the write-ahead log.
+
+Of a row only the first bytes are looked at: which table, and what was done to it. So a transaction
+of a million rows leaves one entry per table and operation behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct, error
+from typing import NamedTuple
+
+__all__ = ["Changed", "Decoder", "Event", "MalformedMessage", "Message"]
+
+_WORD = Struct("!I")
+_TWO_WORDS = Struct("!II")
+_XID_OF_BEGIN = Struct("!16xI")
+_ROWS = frozenset((b"I", b"U", b"D"))
+_OPERATIONS = {b"I": "insert", b"U": "update", b"D": "delete", b"T": "truncate"}
+_IGNORED = frozenset((b"R", b"O", b"Y"))
+"""Descriptions of tables and types, which come before the first row of each, and origins."""
+_TRANSACTIONAL = 1
+
+
+class Changed(NamedTuple):
+    """A table, by its number in the catalog, and what was done to it."""
+
+    oid: int
+    operation: str
+
+
+class Message(NamedTuple):
+    """A message of somebody, as it was written: the content is in the database's encoding."""
+
+    prefix: str
+    content: bytes
+
+
+Event = Changed | Message
+Committed = Callable[[int, list[Event]], object]
+"""Given the number of a transaction, 0 for none, and what it did, in order, each thing once."""
+
+
+class MalformedMessage(ValueError):
+    """What came is no message of ``pgoutput`` as it is known here."""
+
+
+@dataclass
+class _Transaction:
+    """One that is being told: its messages, and of rows the letter and the table, as they came."""
+
+    number: int
+    events: dict[bytes | Message, None] = field(default_factory=dict)
+
+
+class Decoder:
+    """
+    Follows the messages, and tells what each transaction did once all of it has come.
+
+    :param interesting: whether an event is to be told; it is asked for each once per transaction.
+    :param committed: given each transaction with an interesting event.
+    """
+
+    def __init__(self, interesting: Callable[[Event], object], committed: Committed) -> None:
+        self._interesting = interesting
+        self._committed = committed
+        self._current: _Transaction | None = None
+        self._streamed: dict[int, _Transaction] = {}
+        self._at = 1
+        """Where what a message says begins: in a part of an open transaction its number is first"""
+
+    def feed(self, text: bytes) -> None:
+        """
+        Take one message.
+
+        :raises MalformedMessage: for one that can't be read.
+        """
+        kind = text[:1]
+        try:
+            if kind in _ROWS:
+                at = self._at
+                self._note(text[:5] if at == 1 else kind + text[at : at + 4])
+            elif kind not in _IGNORED:
+                self._take(kind, text)
+        except (IndexError, ValueError, error) as problem:
+            raise MalformedMessage(f"no message of pgoutput: {text[:40]!r} ({problem})") from None
+
+    def _take(self, kind: bytes, text: bytes) -> None:
+        if kind == b"B":
+            self._current = _Transaction(*_XID_OF_BEGIN.unpack_from(text, 1))
+        elif kind == b"C":
+            self._commit(self._current)
+            self._current = None
+        elif kind == b"T":
+            [count] = _WORD.unpack_from(text, self._at)
+            for start in range(self._at + 5, self._at + 5 + 4 * count, 4):
+                self._note(b"T" + text[start : start + 4])
+        elif kind == b"M":
+            self._message(text, self._at)
+        else:
+            self._take_part(kind, text)
+
+    def _take_part(self, kind: bytes, text: bytes) -> None:
+        """Take what frames a part of a transaction that was open when it came, or ends one."""
+        if kind == b"E":
+            self._at, self._current = 1, None
+            return
+        number, second = _TWO_WORDS.unpack_from(text.ljust(9, b"\0"), 1)
+        if kind == b"S":
+            self._at = 5
+            self._current = self._streamed.setdefault(number, _Transaction(number))
+        elif kind == b"c":
+            self._commit(self._streamed.pop(number, None))
+        elif kind == b"A":
+            # Of another number than the transaction's, a part was undone: that rings for nothing.
+            if number == second:
+                self._streamed.pop(number, None)
+        else:
+            raise ValueError("of an unknown kind")
+
+    def _message(self, text: bytes, at: int) -> None:
+        begin = at + 9
+        end = text.index(0, begin)
+        [size] = _WORD.unpack_from(text, end + 1)
+        content = text[end + 5 : end + 5 + size]
+        message = Message(text[begin:end].decode(errors="replace"), content)
+        if text[at] & _TRANSACTIONAL:
+            self._note(message)
+        elif self._interesting(message):
+            self._committed(0, [message])
+
+    def _note(self, event: bytes | Message) -> None:
+        if self._current is None:
+            raise ValueError("outside a transaction")
+        self._current.events[event] = None
+
+    def _commit(self, transaction: _Transaction | None) -> None:
+        if transaction is None:
+            return
+        events = [event for event in map(_read, transaction.events) if self._interesting(event)]
+        if events:
+            self._committed(transaction.number, events)
+
+
+def _read(event: bytes | Message) -> Event:
+    if isinstance(event, Message):
+        return event
+    return Changed(_WORD.unpack_from(event, 1)[0], _OPERATIONS[event[:1]])

@@ -1,0 +1,290 @@
+"""One session that reads the write-ahead log: kept in step with what is wanted, and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python import log
+from twisted.python.failure import Failure
+
+from txdoorbell.clocks import monotonic_of
+from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.connector import Connector, Timing
+from txdoorbell.listening.lifecycle import Life
+from txdoorbell.listening.oneline import one_line
+from txdoorbell.listening.probe import ProbeFailed
+from txdoorbell.listening.queuewatch import QueueWatch
+from txdoorbell.listening.resolver import LookupFailed
+from txdoorbell.listening.session import DatabaseError, SessionEnded
+from txdoorbell.notification import Hearable, Notification
+from txdoorbell.walreading.changes import tables_in
+from txdoorbell.walreading.directory import Directory
+from txdoorbell.walreading.pair import Gauge, Pair
+from txdoorbell.walreading.pgoutput import Decoder, Event, MalformedMessage, Message
+from txdoorbell.walreading.plan import Trouble
+from txdoorbell.walreading.prober import LogProber
+from txdoorbell.walreading.publisher import Publisher
+from txdoorbell.walreading.visibility import Gate
+
+__all__ = ["LogSession"]
+
+_FORESEEN = (
+    SessionEnded,
+    DatabaseError,
+    LookupFailed,
+    MalformedMessage,
+    Trouble,
+    UnicodeError,
+)
+
+
+class LogSession:
+    """
+    Reads the log from a slot of its own, until it is lost or closed.
+
+    :param retry: from the number of failures in a row to seconds until the next attempt, of probes
+        and of what is wanted later.
+    :param publisher: sees to it that tables are published.
+    :param gauge: given what is measured.
+    :param notified: given each change and message that is wanted, in order of commit.
+    :param wanted: channels and tables.
+    :param report: told the rest.
+    :param streaming: whether large transactions are to be sent while they are open.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        connector: Connector,
+        timing: Timing,
+        retry: Callable[[int], float],
+        announcer: Announcer,
+        publisher: Publisher,
+        gauge: Gauge,
+        notified: Callable[[Hearable], object],
+        wanted: frozenset[str],
+        report: Life,
+        *,
+        streaming: bool = False,
+    ) -> None:
+        self._reactor = reactor
+        self._timing = timing
+        self._retry = retry
+        self._announcer = announcer
+        self._notified = notified
+        self._report = report
+        self._committed: frozenset[str] | None = None
+        self._working = self._over = self._probed = False
+        self._refusals = 0
+        self._again: IDelayedCall | None = None
+        self._directory = Directory(wanted)
+        watch = QueueWatch(timing.query_timeout)
+        self._prober = LogProber(reactor, connector, timing, retry, self, announcer, watch)
+        hold = lambda: self._prober.has_session  # noqa: E731 - two lines more would say no more
+        parts = reactor, connector, timing, publisher, gauge
+        self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
+        self._gate = Gate(reactor, self._pair.look, self._release, self._failed)
+        self._decoder = Decoder(self._interesting, self._read)
+
+    # -- what the machine needs
+
+    @property
+    def committed(self) -> frozenset[str] | None:
+        """The channels and tables that are heard of; None before the log is read."""
+        return self._committed
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last probe took to be heard; None before."""
+        return self._prober.latency
+
+    @property
+    def queue_usage(self) -> float | None:
+        """Always None: there is no queue here."""
+        return None
+
+    @property
+    def last_read(self) -> float:
+        """When something was read of the log, on the reactor's monotonic clock."""
+        return self._pair.reader.last_read
+
+    def start(self) -> None:
+        """Connect, and go on."""
+        self._work(self._establish())
+
+    def update(self, wanted: frozenset[str]) -> None:
+        """Want these channels and tables, and no others."""
+        self._directory.wanted = wanted
+        self._refusals = 0
+        if self._committed is not None and not self._working:
+            self._work(self._keep_step())
+
+    def probe(self) -> Deferred[float]:
+        """
+        Probe now; see :meth:`txdoorbell.listening.probe.Prober.probe`.
+
+        Where the server decodes no messages, a keepalive must do.
+        """
+        return self._prober.probe() if self._pair.has_messages else self._beat()
+
+    def _beat(self) -> Deferred[float]:
+        if self._committed is None:
+            return fail(ProbeFailed("the log is not read yet"))
+        now = monotonic_of(self._reactor)
+        begun = now()
+        answer = self._pair.reader.beat(self._timing.heartbeat_timeout)
+        return answer.addCallback(lambda _: now() - begun)
+
+    def close(self) -> None:
+        """End, and tell nothing more."""
+        self._over = True
+        self._prober.stop()
+        self._gate.close()
+        self._cancel_again()
+        self._pair.close()
+
+    def _lost(self, reason: str) -> None:
+        self.close()
+        self._report.lost(self, reason)
+
+    # -- setting up, and keeping in step with what is wanted
+
+    def _work(self, task: Coroutine[Deferred[object], object, None]) -> None:
+        self._working = True
+        Deferred.fromCoroutine(task).addBoth(self._worked)
+
+    def _worked(self, result: Failure | None) -> None:
+        self._working = False
+        if isinstance(result, Failure):
+            self._failed(result)
+
+    def _failed(self, failure: Failure) -> None:
+        if not failure.check(*_FORESEEN):
+            log.err(failure)
+        self._pair.end(one_line(failure.value))
+
+    async def _establish(self) -> None:
+        wanted = self._directory.wanted
+        prepared = await self._pair.open(tables_in(wanted))
+        self._directory.list_tables(prepared.trees)
+        self._directory.codec = self._pair.reader.server_codec
+        await self._pair.stream(prepared, self._decoder.feed)
+        self._committed = wanted
+        self._report.established(self, f"the log is read by {self._pair}")
+        if self._pair.has_messages:
+            self._prober.start()
+        await self._keep_step()
+
+    async def _keep_step(self) -> None:
+        self._cancel_again()
+        while self._committed is not None and self._committed != self._directory.wanted:
+            # Who changes what is wanted isn't told of it from inside that call.
+            await self._later()
+            wanted = self._directory.wanted
+            if tables_in(wanted) != tables_in(self._committed) and not await self._follow(wanted):
+                return
+            added, self._committed = wanted - self._committed, wanted
+            self._report.changed(added)
+
+    def _later(self) -> Deferred[None]:
+        later: Deferred[None] = Deferred()
+        self._announcer.later(lambda: None if self._over else later.callback(None))
+        return later
+
+    async def _follow(self, wanted: frozenset[str]) -> bool:
+        """Read of other tables; where that can't be, go on as before and try again later."""
+        try:
+            prepared = await self._pair.prepare(tables_in(wanted))
+        except Trouble as trouble:
+            self._refusals += 1
+            self.log.warn("{trouble}", trouble=str(trouble))
+            self._again = self._reactor.callLater(self._retry(self._refusals), self._try_again)
+            return False
+        self._directory.list_tables(prepared.trees)
+        return True
+
+    def _try_again(self) -> None:
+        self._again = None
+        if not self._working:
+            self._work(self._keep_step())
+
+    def _cancel_again(self) -> None:
+        call, self._again = self._again, None
+        if call is not None:
+            call.cancel()
+
+    # -- hearing
+
+    def _interesting(self, event: Event) -> bool:
+        return self._is_probe(event) or self._directory.interesting(event)
+
+    def _is_probe(self, event: Event) -> bool:
+        return isinstance(event, Message) and event.prefix == self._prober.channel
+
+    def _read(self, transaction: int, events: list[Event]) -> None:
+        others = []
+        for event in events:
+            if isinstance(event, Message) and self._is_probe(event):
+                token = event.content.decode("ascii", "replace")
+                self._prober.hear(Notification(event.prefix, token))
+            else:
+                others.append(event)
+        if others:
+            self._gate.enter(transaction, others)
+
+    def _release(self, events: list[Event]) -> None:
+        for hearable in self._directory.hearables(events):
+            if self._over:
+                return
+            try:
+                self._notified(hearable)
+            except Exception:  # noqa: BLE001 - whoever fails, the rest is told
+                log.err(None, "An observer of changes failed")
+
+    # -- being probed
+
+    def when_ready(self) -> Deferred[None]:
+        """
+        See to it that the tables are still those that were asked for, and still published.
+
+        :returns: a fresh Deferred that fires then; never, when the session ends over it.
+        """
+        if not self._probed:
+            self._probed = True
+            return succeed(None)
+        ready: Deferred[None] = Deferred()
+        Deferred.fromCoroutine(self._check()).addCallbacks(ready.callback, self._failed)
+        return ready
+
+    async def _check(self) -> None:
+        await self._pair.measure()
+        if self._working or self._again is not None:
+            return
+        tables = tables_in(self._committed or ())
+        prepared = await self._pair.prepare(tables)
+        others = self._directory.list_tables(prepared.trees)
+        if prepared.changed or others:
+            mended = others or tables
+            self.log.warn(
+                "what is read of the log was changed by somebody, and is mended: {tables}",
+                tables=", ".join(sorted(mended)),
+            )
+            self._report.changed(mended)
+
+    def heard(self) -> None:
+        """Pass on that a probe was heard."""
+        self._report.heard(self, "a probe was heard")
+
+    def silent(self, reason: str) -> None:
+        """Pass on that a probe was not heard, and the likely cause."""
+        cause = "the log is not decoded, or new connections reach another server"
+        self._report.silent(self, f"{reason}: {cause}")
+
+    def unsent(self, reason: str) -> None:
+        """Pass on that a probe could not be sent."""
+        self._report.unsent(self, reason)
