@@ -20,6 +20,7 @@ from txdoorbell import tap
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.process.housing import Housing
 from txdoorbell.process.sample import Sample
+from txdoorbell.settling.settings import Database, Settings
 
 
 def process() -> None:
@@ -56,6 +57,10 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(options["interval"], 60.0)
         self.assertEqual(options["processor"], [])
         self.assertIsNone(options["embedded"])
+        self.assertEqual(options["table"], [])
+        for name in ("lock", "max-loops", "host"):
+            self.assertIsNone(options[name])
+        self.assertEqual(options["plan"].settings, Settings(database=Database(dsn="dbname=app")))
 
     def test_first_try(self) -> None:
         """No option at all is the first try."""
@@ -108,6 +113,40 @@ class OptionsTests(SynchronousTestCase):
         for text in ("-1", "soon", "inf", "nan", ""):
             self.assertIn(f"--interval: {text!r}", self.refused("--interval", text))
 
+    def test_lock(self) -> None:
+        """With --lock the one loop has a lock."""
+        (loop,) = self.parse("--lock", "billing")["plan"].settings.loop
+        self.assertEqual((loop.name, loop.lock), ("loop", "billing"))
+        self.assertEqual(self.parse()["plan"].locks, ())
+
+    def test_lock_refused(self) -> None:
+        """A lock has a name."""
+        for name in ("", " ", "a\nb"):
+            self.assertEqual(self.refused("--lock", name), f"--lock: expected a name, not {name!r}")
+
+    def test_max_loops(self) -> None:
+        """The most loops that are taken is a number from 1."""
+        self.assertEqual(self.parse("--max-loops=3")["plan"].settings.max_loops, 3)
+        for text in ("0", "-1", "many", "1.5", ""):
+            said = self.refused("--max-loops", text)
+            self.assertEqual(said, f"--max-loops: {text!r} is no whole number from 1")
+
+    def test_host(self) -> None:
+        """A host may be given a name."""
+        self.assertEqual(self.parse("--host=anna")["plan"].settings.host, "anna")
+        self.assertEqual(self.refused("--host="), "--host: expected a name, not ''")
+
+    def test_tables(self) -> None:
+        """Each --table is one more."""
+        options = self.parse("--table", "jobs", "--table", 'shop."My Mail"', "--table=jobs")
+        self.assertEqual(options["plan"].settings.tables, ("jobs", 'shop."My Mail"'))
+
+    def test_table_refused(self) -> None:
+        """What SQL could not read is no table."""
+        self.assertIn("--table: table 'a b' is no name", self.refused("--table", "a b"))
+        self.assertIn("--table: table '' is no name", self.refused("--table="))
+        self.assertIn("over 63", self.refused("--table", 64 * "x"))
+
     def test_embedded(self) -> None:
         """The directory of the private PostgreSQL is a path."""
         options = tap.Options()
@@ -156,7 +195,9 @@ class OptionsTests(SynchronousTestCase):
         options = tap.Options()
         options.parseOptions(["--config", str(path)])
         self.assertEqual(options["plan"].settings.channels, ("jobs",))
-        for given in ("--dsn=", "--channel=x", "--interval=0", "--embedded=x"):
+        fleet = ("--lock=x", "--max-loops=1", "--host=x")
+        excluded = ("--dsn=", "--channel=x", "--table=x", "--interval=0", "--embedded=x", *fleet)
+        for given in excluded:
             said = self.refused("--config", str(path), given)
             self.assertEqual(said, f"--config and {given.partition('=')[0]} exclude each other")
 
@@ -169,7 +210,8 @@ class OptionsTests(SynchronousTestCase):
     def test_help(self) -> None:
         """The help has every option, and examples."""
         text = str(tap.Options())
-        for option in ("--dsn", "--channel", "--processor", "--interval", "--embedded", "--config"):
+        bell = ("--dsn", "--channel", "--table", "--processor", "--interval", "--embedded")
+        for option in (*bell, "--lock", "--max-loops", "--host", "--config"):
             self.assertIn(f"{option}=", text)
         self.assertIn("Examples:\n  twistd -n doorbell\n", text)
 

@@ -24,8 +24,10 @@ from txdoorbell.process.sample import Sample
 from txdoorbell.process.supervisor import Supervisor
 from txdoorbell.process.words import not_understood
 from txdoorbell.processor import check_seconds
+from txdoorbell.settling import checks
 from txdoorbell.settling.assembly import Assembly
 from txdoorbell.settling.credentials import with_password
+from txdoorbell.settling.fleet_options import FleetOptions
 from txdoorbell.settling.functions import Loaded, Plan
 from txdoorbell.settling.load import LoadError, import_from_here, load_processor
 from txdoorbell.settling.settings import Database, LoopOptions, Settings
@@ -44,11 +46,16 @@ Examples:
   twistd -n doorbell --dsn "dbname=app" --channel jobs --processor jobs:process
         run process() of the module jobs, which may lie in the current
         directory, whenever a NOTIFY on the channel jobs is committed
+  twistd -n doorbell --dsn "dbname=app" --lock billing --processor bills:send
+        the same on several hosts: only one of them runs it
   twistd -n doorbell --config doorbell.toml --log-format json
         run what the file names; SIGHUP reads it again
 """
 
-_IN_THE_FILE = ("dsn", "channel", "processor", "interval", "embedded")
+_IN_THE_FILE = (
+    *("dsn", "channel", "table", "processor", "interval", "embedded"),
+    *("lock", "max-loops", "host"),
+)
 """The options whose place a configuration file takes."""
 
 
@@ -67,7 +74,7 @@ def _log_format(text: str) -> str:
     return text
 
 
-class Options(StatusOptions):
+class Options(StatusOptions, FleetOptions):
     """What ``twistd doorbell`` can be told on its command line."""
 
     synopsis = "[doorbell options]"
@@ -98,8 +105,9 @@ class Options(StatusOptions):
             "config",
             None,
             None,
-            "Take all that from this TOML file, in place of --dsn, --channel, --processor, "
-            "--interval and --embedded. SIGHUP reads it again.",
+            "Take all that from this TOML file, in place of --dsn, --channel, --table, "
+            "--processor, --interval, --embedded, --lock, --max-loops and --host. SIGHUP reads it "
+            "again.",
             lambda text: Path(text).absolute(),
         ],
         ["log-format", None, "text", "The log: text, or json, a line for each event.", _log_format],
@@ -108,6 +116,7 @@ class Options(StatusOptions):
     def __init__(self) -> None:
         super().__init__()
         self["channel"] = []
+        self["table"] = []
         self["processor"] = []
 
     def opt_channel(self, name: str) -> None:
@@ -116,6 +125,13 @@ class Options(StatusOptions):
             self["channel"].append(check_channel(name))
         except ValueError as error:
             raise usage.UsageError(f"--channel: {error}") from None
+
+    def opt_table(self, name: str) -> None:
+        """Ring the functions on changes of this table, by the write-ahead log; repeat it."""
+        try:
+            self["table"].append(checks.table(name))
+        except ValueError as error:
+            raise usage.UsageError(f"--table: {error}") from None
 
     def opt_processor(self, spec: str) -> None:
         """Run this function, or handler object, MODULE:NAME; or several: repeat it."""
@@ -192,7 +208,11 @@ class Options(StatusOptions):
         embedded = None if self["embedded"] is None else str(self["embedded"])
         settings = Settings(
             channels=tuple(self["channel"]),
+            tables=tuple(dict.fromkeys(self["table"])),
             interval=self["interval"],
+            max_loops=self["max-loops"],
+            host=self["host"],
+            loop=self.loops(),
             database=Database(dsn=self["dsn"] or "", embedded=embedded),
         )
         return Plan(settings, _functions(self["processor"]))

@@ -31,8 +31,7 @@ class Assembly:
     def __init__(self, reactor: Any, plan: Plan, dsn: str) -> None:
         self._reactor = reactor
         self._settings = settings = plan.settings
-        # The doorbell's own loop can't have a lock.
-        first = next((loop for loop in _loops(settings) if loop.lock is None), LoopOptions())
+        first = _loops(settings)[0]
         self.bell = WatchedDoorbell(reactor, dsn, **self._options(plan), loop=self._loop(first))
         self._loops = {first.name: self.bell.loop}
         self._add_loops(_loops(settings))
@@ -67,6 +66,7 @@ class Assembly:
             "stop_channel": settings.stop_channel,
             "give_up_after": settings.retry.give_up_after,
             "slow_after": settings.slow_after,
+            **_fleet_options(settings),
             **listener_options(settings),
         }
 
@@ -81,6 +81,17 @@ class Assembly:
         given = asdict(options)
         del given["lock"]
         return Loop(self._reactor, **given)
+
+
+def _fleet_options(settings: Settings) -> dict[str, Any]:
+    """Return what a doorbell is told of locks and tables, if there are any."""
+    lock = _loops(settings)[0].lock
+    fleet: dict[str, Any] = {} if lock is None else {"lock": lock}
+    for key in ("tables", "lock_interval", "max_loops", "host"):
+        value = getattr(settings, key)
+        if value != getattr(Settings, key):
+            fleet[key] = value
+    return fleet
 
 
 def listener_options(settings: Settings) -> dict[str, Any]:

@@ -7,10 +7,6 @@ it to others to show what was found: it may be a secret.
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
-from txdoorbell.doorbell import Doorbell
 from txdoorbell.listening.dsn import check_dsn
 from txdoorbell.notification import check_channel
 from txdoorbell.processor import check_seconds
@@ -138,9 +134,27 @@ def endpoint(value: object) -> str:
     return check_endpoint(value)
 
 
-def lock(value: object) -> str:
-    """Take the name of a lock, where a doorbell has locks."""
-    taken: Any = inspect.signature(Doorbell.add_loop).parameters
-    if "lock" not in taken:
-        raise ValueError("not available yet")
-    return name(value)
+def count(value: object) -> int:
+    """Take a number of things, of which there is one at least."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise Unexpected("a whole number, 1 or more")
+    return value
+
+
+def tables(value: object) -> tuple[str, ...]:
+    """Take the names of tables, as SQL would read them."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Unexpected('names of tables, such as ["jobs", "shop.mail"]')
+    return tuple(dict.fromkeys(map(table, value)))
+
+
+def table(name: str) -> str:
+    """
+    Take the name of a table.
+
+    :raises ValueError: when SQL could not read it.
+    """
+    from txdoorbell.triggers.names import parse_table
+
+    parse_table(name)
+    return name.strip()

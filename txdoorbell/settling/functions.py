@@ -79,6 +79,17 @@ class Plan:
         named = (function.channels for function in self.functions)
         return frozenset(settings.channels).union(stop, *named)
 
+    @property
+    def tables(self) -> frozenset[str]:
+        """All tables whose changes are to be heard."""
+        named = (dict(function.options).get("tables", ()) for function in self.functions)
+        return frozenset(self.settings.tables).union(*named)
+
+    @property
+    def locks(self) -> tuple[str, ...]:
+        """The locks of its loops, in order."""
+        return tuple(loop.lock for loop in self.settings.loop if loop.lock is not None)
+
 
 def loop_of(function: Function, loops: Iterable[LoopOptions]) -> str:
     """Return the name of a function's loop: the first one where it names none."""

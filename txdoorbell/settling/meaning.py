@@ -37,6 +37,7 @@ def check_meaning(settings: Settings, spoilt: Sequence[KeyPath]) -> Meaning:
     _check_database(settings, meaning)
     _check_times(settings, meaning)
     _check_loops(settings.loop, meaning)
+    _check_locks(settings, meaning)
     _load_on_idle(settings, meaning)
     _load_functions(settings, meaning)
     meaning.problems = [
@@ -87,6 +88,24 @@ def _check_loops(loops: Sequence[LoopOptions], meaning: Meaning) -> None:
             text = f"loop[{seen[loop.name]}] has the name {loop.name} already"
             meaning.problems.append(Problem(("loop", number, "name"), text))
         seen.setdefault(loop.name, number)
+
+
+def _check_locks(settings: Settings, meaning: Meaning) -> None:
+    locks = [(number, loop.lock) for number, loop in enumerate(settings.loop) if loop.lock]
+    if not locks:
+        if settings.max_loops is not None:
+            meaning.warnings.append("there is no [[loop]] with a lock: max_loops bounds nothing")
+        return
+    from txdoorbell.leadership import lock_key
+
+    seen: dict[tuple[int, int], tuple[int, str]] = {}
+    for number, lock in locks:
+        other, name = seen.setdefault(lock_key(lock), (number, lock))
+        if other != number:
+            text = f"loop[{other}] has the lock {name} already, and a lock is for one loop"
+            if name != lock:
+                text = f"loop[{other}] has the lock {name}, which PostgreSQL can't tell from this"
+            meaning.problems.append(Problem(("loop", number, "lock"), text))
 
 
 def _load_on_idle(settings: Settings, meaning: Meaning) -> None:

@@ -96,7 +96,9 @@ class LoopOptions:
         checks.stuck,
         "What follows when a function ignores its cancellation: ``wait`` or ``resign``.",
     )
-    lock: str | None = _key(None, checks.lock, "Run it on one host of several only.")
+    lock: str | None = _key(
+        None, checks.name, "Run it only while this process holds the lock of that name."
+    )
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class Function:
     name: str | None = _key(None, checks.name, "What logs call it.")
     channels: tuple[str, ...] | None = _key(
         None, checks.channels, "The channels that ring it, in place of all."
+    )
+    tables: tuple[str, ...] | None = _key(
+        None, checks.tables, "The tables of which a change rings it, in place of all."
     )
     interested: str | None = _key(
         None, checks.spec, "``MODULE:NAME``: says of a notification whether it rings this one."
@@ -133,6 +138,9 @@ class Settings:
     channels: tuple[str, ...] = _key(
         ("doorbell",), checks.channels, "The channels that ring every loop."
     )
+    tables: tuple[str, ...] = _key(
+        (), checks.tables, "The tables of which a change rings every loop, by the write-ahead log."
+    )
     interval: float = _key(
         60.0,
         checks.seconds_or_0,
@@ -150,6 +158,15 @@ class Settings:
     )
     status: str | None = _key(
         None, checks.endpoint, "Where the status page is served, as a Twisted endpoint."
+    )
+    lock_interval: float = _key(
+        2.0, checks.seconds, "Seconds in which a lock is tried for again, if a loop has one."
+    )
+    max_loops: int | None = _key(
+        None, checks.count, "How many loops with a lock run here at most; else any number."
+    )
+    host: str | None = _key(
+        None, checks.name, "What this host is called in its fleet; else by its own name."
     )
     database: Database = field(default_factory=Database)
     probe: Probe = field(default_factory=Probe)

@@ -1,0 +1,57 @@
+"""The options of ``twistd doorbell`` for a fleet: of several hosts one runs the functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.python import usage
+
+from txdoorbell.settling import checks
+from txdoorbell.settling.settings import LoopOptions
+
+__all__ = ["FleetOptions"]
+
+
+def _named(option: str) -> Callable[[str], str]:
+    def named(text: str) -> str:
+        try:
+            return checks.name(text)
+        except checks.Unexpected as error:
+            raise usage.UsageError(f"--{option}: expected {error}, not {text!r}") from None
+
+    return named
+
+
+def _max_loops(text: str) -> int:
+    try:
+        return checks.count(int(text))
+    except ValueError:
+        raise usage.UsageError(f"--max-loops: {text!r} is no whole number from 1") from None
+
+
+class FleetOptions(usage.Options):
+    """What can be said of a fleet."""
+
+    optParameters: list[Sequence[Any]] = [
+        [
+            "lock",
+            None,
+            None,
+            "Run the functions only while this process holds the lock of this name: of all that "
+            "are told the same name, one runs them.",
+            _named("lock"),
+        ],
+        ["max-loops", None, None, "How many loops with a lock run here at most.", _max_loops],
+        [
+            "host",
+            None,
+            None,
+            "What this host is called in its fleet. [default: its own name]",
+            _named("host"),
+        ],
+    ]
+
+    def loops(self) -> tuple[LoopOptions, ...]:
+        """Return the loops that a command line comes to; none is one without a lock."""
+        return () if self["lock"] is None else (LoopOptions(lock=self["lock"]),)
