@@ -6,7 +6,7 @@ import re
 
 from tests.commands import Command, CommandTestCase
 from tests.poolers import PgBouncer
-from tests.servers import shared_server
+from tests.servers import execute, private_server, shared_server
 
 GOOD = 'channels = ["jobs"]\n[[function]]\ncall = "work:process"\nchannels = ["mail"]\n'
 
@@ -87,6 +87,27 @@ class CheckTests(CommandTestCase):
         lines = await self.said(self.check(f'{GOOD}[database]\nembedded = "data"\n'), 0)
         self.assertIn("skipped connecting: no PostgreSQL runs in ", lines[-1])
         self.assertFalse((self.directory / "data").exists())
+
+    async def test_tables(self) -> None:
+        """With tables: they are looked up, what is not published is told, the log is read."""
+        server = private_server(self, settings={"wal_level": "logical"})
+        text = f'{GOOD}[database]\ndsn = "{server.dsn}"\n'
+        lines = await self.said(self.check(f'tables = ["jobs"]\n{text}'), 1)
+        self.assertIn("failed  there is no table jobs in the search_path", lines[-1])
+        execute(server.dsn, "create table jobs (id int primary key)")
+        lines = await self.said(self.check(f'tables = ["jobs"]\n{text}'), 0)
+        self.assertEqual(lines[-2], "ok      there is the table jobs")
+        self.assertIn("skipped reading the log: the service first runs CREATE PUBLIC", lines[-1])
+        execute(server.dsn, lines[-1].partition(" first runs ")[2])
+        lines = await self.said(self.check(f'tables = ["jobs"]\n{text}'), 0)
+        self.assertEqual(lines[-2], "ok      the log is read for jobs")
+        self.assertIn("ok      a message in the log is heard, after ", lines[-1])
+
+    async def test_log_not_logical(self) -> None:
+        """A server whose log can't be decoded: what to run."""
+        text = f'tables = ["pg_class"]\n{GOOD}[database]\ndsn = "{shared_server().dsn}"\n'
+        lines = await self.said(self.check(text), 1)
+        self.assertIn("run ALTER SYSTEM SET wal_level = logical", lines[-1])
 
     async def test_help(self) -> None:
         """The help has an example."""

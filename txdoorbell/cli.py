@@ -22,32 +22,20 @@ from twisted.logger import (
     textFileLogObserver,
 )
 
-from txdoorbell.commands.arguments import PLACE, add_command, add_place, checked, place
+from txdoorbell.commands.arguments import add_command, checked
 from txdoorbell.commands.check_command import add_check
 from txdoorbell.commands.drill_command import add_drill
 from txdoorbell.commands.once import run_once
+from txdoorbell.commands.ring_command import add_ring
 from txdoorbell.commands.sql_command import add_sql
 from txdoorbell.commands.watch_command import add_watch
 from txdoorbell.embedded import EmbeddedUnavailable
 from txdoorbell.listening.driver import DriverMissing
-from txdoorbell.listening.sender import NotRung, ring_once
-from txdoorbell.notification import check_channel, check_payload
 from txdoorbell.process.words import not_understood
 from txdoorbell.settling.load import import_from_here, load_processor
 from txdoorbell.status.command import add_status
 
 __all__ = ["main"]
-
-_RING_EXAMPLES = """\
-examples:
-  txdoorbell ring jobs
-  txdoorbell ring jobs '{"id": 7}' --dsn "host=db.example.org dbname=app"
-  txdoorbell ring doorbell hello --embedded ./doorbell-data
-
-exit status: 0 when the NOTIFY is committed, 1 when it could not be sent, 2 for
-wrong usage.
-"""
-
 
 _ONCE_EXAMPLES = """\
 examples:
@@ -97,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="txdoorbell", description="Ring doorbells in PostgreSQL.")
     parser.add_argument("--version", action="version", version=f"txdoorbell {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_ring(commands)
+    add_ring(commands)
     _add_once(commands)
     add_check(commands)
     add_watch(commands)
@@ -114,17 +102,6 @@ def _version() -> str:
         return "(not installed)"
 
 
-def _add_ring(commands: Any) -> None:
-    text = f"Send a NOTIFY, and end when it is committed.\n\n{PLACE}"
-    ring = add_command(commands, "ring", "send a NOTIFY", text, _RING_EXAMPLES)
-    ring.add_argument("channel", metavar="CHANNEL", type=checked(check_channel))
-    ring.add_argument(
-        "payload", metavar="PAYLOAD", nargs="?", default="", type=checked(check_payload)
-    )
-    add_place(ring)
-    ring.set_defaults(run=_ring)
-
-
 def _add_once(commands: Any) -> None:
     text = "Run functions, or handler objects, once: one at a time, without listening."
     once = add_command(commands, "once", "run functions once", text, _ONCE_EXAMPLES)
@@ -135,20 +112,6 @@ def _add_once(commands: Any) -> None:
 def _processor(text: str) -> object:
     import_from_here()
     return load_processor(text)
-
-
-def _ring(options: argparse.Namespace) -> NoReturn:
-    from twisted.internet.task import react
-
-    dsn = place(options)
-
-    async def ring(reactor: Any) -> None:
-        try:
-            await ring_once(reactor, dsn, options.channel, options.payload)
-        except NotRung as error:
-            raise SystemExit(f"txdoorbell ring: {error}") from None
-
-    react(ring)
 
 
 def _once(options: argparse.Namespace) -> NoReturn:

@@ -18,7 +18,8 @@ __all__ = ["add_check"]
 
 _TEXT = """\
 Check a configuration: read it, import every function, connect, LISTEN, ring, and hear
-the ring. No function is called, and nothing is changed. Each step is one line.
+the ring; with tables, look them up and read the write-ahead log; with locks, see who
+holds them. No function is called, and nothing is changed. Each step is one line.
 """
 
 _EXAMPLES = """\
@@ -100,6 +101,10 @@ def _ring(plan: Plan, dsn: str) -> NoReturn:
     async def check(reactor: Any) -> None:
         try:
             await check_listening(reactor, plan, dsn, _ok)
+            if plan.tables:
+                from txdoorbell.commands.checkup_log import check_log
+
+                await check_log(reactor, plan, dsn, _say)
         except CheckFailed as error:
             _failed(str(error))
             raise SystemExit(1) from None

@@ -1,9 +1,10 @@
-"""Whether a doorbell would ring: the database is reached, listens, and delivers a ring to us."""
+"""Whether a doorbell would ring: the database is reached, and each bell delivers a ring to us."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.error import TimeoutError as TooLate
@@ -15,7 +16,10 @@ from txdoorbell.settling.assembly import listener_options
 from txdoorbell.settling.functions import Plan
 from txdoorbell.settling.settings import Settings
 
-__all__ = ["CheckFailed", "check_listening"]
+if TYPE_CHECKING:
+    from txdoorbell.wal import WalSource
+
+__all__ = ["CheckFailed", "check_listening", "heard", "probed"]
 
 
 class CheckFailed(Exception):
@@ -33,34 +37,60 @@ async def check_listening(
     """
     options = listener_options(plan.settings)
     listener = Listener(reactor, dsn, channels=plan.channels, name="check", **options)
-    trouble = _Trouble()
-    listener.report_to(trouble)
-    listener.startService()
-    try:
-        await _listens(reactor, listener, trouble, plan.settings)
+    async with heard(reactor, listener, plan.settings):
         passed(f"connected to {listener.description}")
         passed(f"LISTEN committed for {', '.join(sorted(plan.channels)) or 'no channel'}")
-        try:
-            latency = await listener.probe()
-        except ProbeFailed as error:
-            raise CheckFailed(f"a ring is not heard: {error}") from None
-        passed(f"a ring is heard, after {1000 * latency:.1f} ms")
+        passed(f"a ring is heard, after {await probed(listener, 'a ring')}")
+
+
+@asynccontextmanager
+async def heard(
+    reactor: Any, source: Listener | WalSource, settings: Settings
+) -> AsyncIterator[None]:
+    """
+    Run a source, from the time when it hears all that is wanted.
+
+    :raises CheckFailed: when it doesn't come to that; it is not tried again.
+    """
+    trouble = _Trouble()
+    source.report_to(trouble)
+    source.startService()
+    try:
+        await _listens(reactor, source, trouble, settings)
+        yield
     finally:
-        await listener.stopService()
+        await source.stopService()
 
 
-async def _listens(reactor: Any, listener: Listener, trouble: _Trouble, settings: Settings) -> None:
+async def _listens(
+    reactor: Any, source: Listener | WalSource, trouble: _Trouble, settings: Settings
+) -> None:
     database = settings.database
     limit = database.connect_timeout + 2 * database.query_timeout
-    listening = listener.when_listening()
+    listening = source.when_listening()
     first = DeferredList([listening, trouble.found], fireOnOneCallback=True, consumeErrors=True)
     first.addTimeout(limit, reactor)
     try:
         await first
     except (CancelledError, TooLate):
-        raise CheckFailed(f"{listener.description}: no answer in {limit:g} s") from None
-    if listener.state is not State.LISTENING:
-        raise CheckFailed(f"{listener.description}: {trouble.reason}")
+        raise CheckFailed(f"{source.description}: no answer in {limit:g} s") from None
+    if source.state is not State.LISTENING:
+        raise CheckFailed(f"{source.description}: {trouble.reason}")
+
+
+async def probed(source: Listener | WalSource, what: str) -> str:
+    """
+    Have a source ring itself.
+
+    :param what: by what, in words.
+    :returns: how long it took to hear that.
+    :raises CheckFailed: when it did not.
+    """
+    try:
+        latency = await source.probe()
+    except ProbeFailed as error:
+        raise CheckFailed(f"{what} is not heard: {error}") from None
+    return f"{1000 * latency:.1f} ms"
 
 
 class _Trouble:
