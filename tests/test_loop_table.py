@@ -128,6 +128,25 @@ class Machine:
         self.enter_stopping()
         self.runner.start()
 
+    def enter_suspended(self) -> None:
+        """It has been suspended, and its function has ended."""
+        self.runner.start()
+        self.clock.advance(0)
+        self.runner.suspend("another host runs it")
+
+    def enter_lying_down(self) -> None:
+        """It has been suspended, and its function goes on all the same."""
+        self.inside = self.refusing
+        self.runner.start()
+        self.clock.advance(0)
+        self.inside = lambda: None
+        self.runner.suspend("another host runs it")
+
+    def refusing(self) -> Deferred[object]:
+        """Return what ends when the test says so, and not when it is cancelled."""
+        self.pending = Deferred(refuse)
+        return self.pending
+
     def left_behind(self) -> None:
         """It has crashed, and its function goes on."""
         self.inside = lambda: Deferred(refuse)
@@ -142,6 +161,8 @@ EVENTS: dict[str, Callable[[Machine], object]] = {
     "ring": Machine.ring,
     "turn": Machine.turn,
     "finished": Machine.finish,
+    "suspend": lambda machine: machine.runner.suspend("another host runs it"),
+    "resume": lambda machine: machine.runner.resume(),
     "stop": lambda machine: machine.runner.stop(),
     "deadline": Machine.deadline,
     "crash": lambda machine: machine.runner.crash(),
@@ -171,7 +192,7 @@ class TableTests(SynchronousTestCase):
         for (event, state), what in table().items():
             if what == "." or state is State.CALLING or event == "turn":
                 continue
-            if (event, state) == ("finished", State.STOPPED):
+            if event == "finished" and state in (State.STOPPED, State.SUSPENDED):
                 continue
             with self.subTest(f"{event} in {state.name}"):
                 machine = Machine()
@@ -190,10 +211,11 @@ class TableTests(SynchronousTestCase):
                 machine.enter(state)
                 machine.turn()
                 self.assertEqual(machine.seen, [self.says("turn", state)])
+                machine.runner.crash()
 
     def test_no_turn(self) -> None:
         """Where the table knows of no turn, nothing calls the function, however long it takes."""
-        for state in (State.NEW, State.STOPPED, State.WAITING):
+        for state in (State.NEW, State.STOPPED, State.WAITING, State.SUSPENDED):
             self.assertEqual(table()["turn", state], ".")
             machine = Machine()
             machine.enter(state)
@@ -204,7 +226,7 @@ class TableTests(SynchronousTestCase):
 
     def test_inside_a_call(self) -> None:
         """Each event that may come inside a call leads where the table says."""
-        for event in ("start", "ring", "stop", "crash"):
+        for event in ("start", "ring", "suspend", "resume", "stop", "crash"):
             with self.subTest(event):
                 machine = Machine()
                 machine.enter(State.DUE)
@@ -264,3 +286,131 @@ class TableTests(SynchronousTestCase):
         ended.callback(7)
         self.assertIs(machine.runner.state, State.STOPPED)
         self.assertEqual((machine.runner.active, machine.clock.getDelayedCalls()), (None, []))
+
+
+class SuspendedTests(SynchronousTestCase):
+    """The stars of the table that have to do with being suspended."""
+
+    def setUp(self) -> None:
+        """Have a machine, which leaves no delayed call."""
+        self.machine = Machine()
+        self.addCleanup(lambda: self.assertEqual(self.machine.clock.getDelayedCalls(), []))
+        self.addCleanup(self.machine.runner.crash)
+
+    def assertState(self, state: State) -> None:
+        """The machine is in this state."""
+        self.assertIs(self.machine.runner.state, state)
+
+    def test_stars(self) -> None:
+        """The table has a star wherever a test below looks at one."""
+        starred = {pair for pair, what in table().items() if what.endswith(" *")}
+        expected = {
+            ("start", State.NEW),
+            ("start", State.STOPPED),
+            ("turn", State.QUIET),
+            ("turn", State.DUE),
+            ("finished", State.RESTARTING),
+            ("resume", State.SUSPENDED),
+            ("stop", State.SUSPENDED),
+            ("deadline", State.RESTARTING),
+        }
+        self.assertEqual(starred, expected)
+
+    def test_start(self) -> None:
+        """A suspension is noted before the start, and after a stop: it begins suspended."""
+        for prepare in (Machine.enter_new, Machine.enter_stopped):
+            self.machine = Machine()
+            prepare(self.machine)
+            befall(self.machine, "suspend")
+            befall(self.machine, "start")
+            self.assertState(State.SUSPENDED)
+            befall(self.machine, "resume")
+            self.assertState(State.DUE)
+            self.machine.runner.crash()
+
+    def test_noted_resume(self) -> None:
+        """A suspension that is over before the start is none."""
+        befall(self.machine, "suspend")
+        befall(self.machine, "resume")
+        befall(self.machine, "start")
+        self.assertState(State.DUE)
+
+    def test_restart(self) -> None:
+        """A suspension noted between a stop and a start outlasts both."""
+        self.machine.enter(State.RESTARTING)
+        befall(self.machine, "suspend")
+        befall(self.machine, "finished")
+        self.assertState(State.SUSPENDED)
+
+    def test_restart_deadline(self) -> None:
+        """The same, when the stop ends by its deadline."""
+        self.machine.enter(State.RESTARTING)
+        befall(self.machine, "suspend")
+        befall(self.machine, "deadline")
+        self.assertState(State.SUSPENDED)
+
+    def test_may_not_call(self) -> None:
+        """Whatever was due, nothing is called when it may not be: it is suspended instead."""
+        for state in (State.DUE, State.QUIET):
+            self.machine = Machine()
+            self.machine.enter(state)
+            self.machine.seen.clear()
+            self.machine.runner.may_call = lambda: False
+            self.machine.turn()
+            self.assertEqual(self.machine.seen, [])
+            self.assertState(State.SUSPENDED)
+            self.machine.runner.crash()
+
+    def test_lying_down(self) -> None:
+        """What ignores its cancellation is waited for by a resume: never two at once."""
+        self.machine.enter_lying_down()
+        self.assertState(State.SUSPENDED)
+        befall(self.machine, "resume")
+        self.assertState(State.WAITING)
+        self.machine.clock.advance(100)
+        self.assertEqual(len(self.machine.seen), 1)
+        befall(self.machine, "finished")
+        self.assertState(State.DUE)
+        self.machine.turn()
+        self.assertEqual(len(self.machine.seen), 2)
+
+    def test_finished(self) -> None:
+        """What was cancelled ends in a suspended loop: it stays suspended, and nothing is left."""
+        self.assertEqual(table()["finished", State.SUSPENDED], "-")
+        self.machine.enter_lying_down()
+        befall(self.machine, "finished")
+        self.assertState(State.SUSPENDED)
+        self.assertIsNone(self.machine.runner.active)
+        self.assertEqual(self.machine.clock.getDelayedCalls(), [])
+
+    def test_stop(self) -> None:
+        """A stop waits for what was cancelled by the suspension, up to its deadline."""
+        self.machine.enter_lying_down()
+        befall(self.machine, "stop")
+        self.assertState(State.STOPPING)
+        self.machine.deadline()
+        self.machine.clock.advance(0.1)
+        self.assertState(State.STOPPED)
+
+    def test_again_while_lying_down(self) -> None:
+        """Stopped and started while it lies down, it is suspended still, and one at a time."""
+        self.machine.enter_lying_down()
+        befall(self.machine, "stop")
+        befall(self.machine, "start")
+        self.assertState(State.RESTARTING)
+        befall(self.machine, "finished")
+        self.assertState(State.SUSPENDED)
+
+    def test_inside(self) -> None:
+        """Suspended and resumed inside one call, the loop goes on after that call, and runs all."""
+
+        def blink() -> None:
+            befall(self.machine, "suspend")
+            befall(self.machine, "resume")
+            self.machine.inside = lambda: None
+
+        self.machine.enter(State.DUE)
+        self.machine.inside = blink
+        self.machine.clock.callLater(0, self.machine.note)
+        self.machine.turn()
+        self.assertIs(self.machine.noted, State.DUE)

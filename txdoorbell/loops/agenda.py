@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from twisted.python import log
-
 from txdoorbell.loops.causes import INTERVAL, RECONNECT, REMAINING, RING, START, Cause
+from txdoorbell.loops.choosing import takes
 from txdoorbell.notification import Hearable, Notification
 from txdoorbell.processor import Processor
 
@@ -182,7 +181,7 @@ class Agenda:
             notification = Notification(channel, notification.payload, notification.pid)
         heard = False
         for processor in choosers:
-            if not processor.removed and _takes(processor, notification):
+            if not processor.removed and takes(processor, notification):
                 self.make_due(processor, RING)
                 heard = True
         return heard
@@ -282,16 +281,8 @@ class Agenda:
         self._channels.clear()
         self._due.clear()
         self._again.clear()
+        self.cut()
+
+    def cut(self) -> None:
+        """Let the run that is under way serve no ring."""
         self._serving = self.covered
-
-
-def _takes(processor: Processor, notification: Notification) -> bool:
-    """Ask ``interested``, tell ``hint``. When either fails the processor is rung: miss none."""
-    try:
-        if processor.interested is not None and not processor.interested(notification):
-            return False
-        if processor.hint is not None:
-            processor.hint(notification)
-    except BaseException:  # noqa: BLE001 - the user's code
-        log.err(None, f"{processor.name}: interested or hint failed; it is rung")
-    return True

@@ -134,7 +134,14 @@ class Caller:
         """Say in lines where the active call is, as far as it can be seen."""
         return "it has not returned" if self._call is None else self._call.where()
 
+    def overdue(self) -> None:
+        """Report what is active as stuck: it was cancelled long enough ago."""
+        if self._call is not None:
+            self._stuck(self._call)
+
     def _stuck(self, call: Call) -> None:
+        if self.stuck is not None:
+            return
         self.log.error(
             "{loop}: {name} is stuck: it ignores its cancellation, and everything else in its "
             "loop waits\n{where}",

@@ -19,7 +19,7 @@ class Cause(enum.IntEnum):
     RECONNECT = 2
     """LISTEN was committed: rings before that may be lost."""
     START = 3
-    """The loop was started, or the function added."""
+    """The loop was started, or resumed, or the function added."""
     WAKEUP = 4
     """Its time had come, or that of another try."""
     REMAINING = 5

@@ -19,11 +19,12 @@ from txdoorbell.loops.parent import Parent
 from txdoorbell.loops.policy import Policy
 from txdoorbell.loops.ringable import Ringable
 from txdoorbell.loops.runner import Runner
+from txdoorbell.loops.suspendable import Suspendable
 from txdoorbell.loops.waiters import after
 from txdoorbell.processor import check_choice, check_seconds, name_of
 
 
-class LoopBase(Ringable, Parent):
+class LoopBase(Ringable, Suspendable, Parent):
     """
     Run processing functions, one at a time, when they are rung.
 

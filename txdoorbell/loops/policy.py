@@ -14,6 +14,9 @@ CANCEL_GRACE = 5.0
 LAST_GRACE = 0.1
 """Seconds in which a function must end that was cancelled at the deadline of a stop."""
 
+SUSPEND_GRACE = 1.0
+"""Seconds in which a function must end that was cancelled because its loop may not run here."""
+
 
 @dataclass
 class Policy:

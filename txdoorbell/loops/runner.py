@@ -10,36 +10,24 @@ import time
 from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.logger import Logger
+from twisted.internet.interfaces import IReactorTime
 
-from txdoorbell.clocks import SteadyClock
 from txdoorbell.loops import states
-from txdoorbell.loops.agenda import Agenda
+from txdoorbell.loops.activity import ENDING, Activity
 from txdoorbell.loops.call import PENDING
-from txdoorbell.loops.caller import Caller
 from txdoorbell.loops.causes import Cause
-from txdoorbell.loops.jobs import Job, Jobs, LoopStopped
-from txdoorbell.loops.policy import LAST_GRACE, SLICE, Policy
-from txdoorbell.loops.response import Response
-from txdoorbell.loops.results import Results
-from txdoorbell.loops.sequence import Sequence, Work, unlisted
-from txdoorbell.loops.waiting import was_cancelled
-from txdoorbell.loops.wakeups import Wakeups
+from txdoorbell.loops.jobs import Job, LoopStopped
+from txdoorbell.loops.policy import LAST_GRACE, SLICE, SUSPEND_GRACE, Policy
+from txdoorbell.loops.sequence import Work
 from txdoorbell.processor import Processor
 
-_ENDING = (states.STOPPING, states.RESTARTING)
 
-
-class Runner:
+class Runner(Activity):
     """
     Calls the processors that are due and the jobs submitted, never two at once.
 
-    :param roll_call: called when a run begins, before it is put together; None for nothing.
-    :param quiet: called when nothing is left to do, with whether a run ended since the last time.
+    See :class:`txdoorbell.loops.activity.Activity` for what it takes.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -48,39 +36,84 @@ class Runner:
         roll_call: Callable[[], None] | None,
         quiet: Callable[[bool], None],
     ) -> None:
-        self.policy = policy
-        self.agenda = Agenda()
-        self.jobs = Jobs()
-        self.state = states.NEW
-        self._reactor = reactor
-        self._clock = SteadyClock(reactor)
-        self.monotonic = self._clock.monotonic
-        self.wakeups = Wakeups(reactor.seconds, self.monotonic)
-        response = self.response = Response(self.monotonic)
-        self.results = Results(policy, self.agenda, self.wakeups)
-        self._caller = Caller(self._clock, self.monotonic, policy, self._finished, self._is_stuck)
-        self.on_stuck: Callable[[str], None] | None = None
-        self.on_change: Callable[[], None] | None = None
-        self._roll_call = unlisted(roll_call, f"{policy.name}.get_processors")
-        self._sequence = Sequence(self.agenda, self.wakeups, self.jobs, self._roll_call, response)
-        self._quiet = quiet
-        self._timer: IDelayedCall | None = None
+        super().__init__(reactor, policy, roll_call, quiet)
         self._stop_waiters: list[Deferred[None]] = []
+        self._may_call: Callable[[], bool] | None = None
+        self._next = self._sequence.next
+
+    @property
+    def may_call(self) -> Callable[[], bool] | None:
+        """Asked before each call whether it may be made; None for always."""
+        return self._may_call
+
+    @may_call.setter
+    def may_call(self, function: Callable[[], bool] | None) -> None:
+        # A loop that nobody asks anything pays nothing for that.
+        self._may_call = function
+        self._next = self._sequence.next if function is None else self._next_if_it_may
 
     def start(self) -> None:
         """Begin: everything is due."""
         if self.state in (states.NEW, states.STOPPED):
-            self.agenda.ring(Cause.START)
-            self._to(states.DUE, 0.0, self._turn)
-            if self._caller.active is not None:
-                self._to(states.WAITING)
-                self.log.warn(
-                    "{loop} starts anew, and waits for {name}: it is still active",
-                    loop=self.policy.name,
-                    name=self.active,
-                )
+            self._begin_anew("starts anew")
         elif self.state is states.STOPPING:
             self.state = states.RESTARTING
+
+    def _begin_anew(self, how: str) -> None:
+        if self.suspension is not None:
+            self._to(states.SUSPENDED)
+            return
+        self.agenda.ring(Cause.START)
+        if self._caller.active is None:
+            self._to(states.DUE, 0.0, self._turn)
+            return
+        self._to(states.WAITING)
+        self.log.warn(
+            "{loop} {how}, and waits for {name}: it is still active",
+            loop=self.policy.name,
+            how=how,
+            name=self.active,
+        )
+
+    def suspend(self, reason: str) -> None:
+        """Cancel what is active, and begin nothing before :meth:`resume`; rings are noted."""
+        if self.suspension is not None:
+            return
+        self.suspension = reason
+        if self.state is states.CALLING:
+            self._to(states.SUSPENDED)
+        elif self.state in (states.QUIET, states.DUE, states.WAITING):
+            self._to(states.SUSPENDED)
+            self._lie_down()
+
+    def resume(self) -> None:
+        """Go on where nothing may be called: everything is due."""
+        self.suspension = None
+        if self.state is states.SUSPENDED:
+            self.response.rung = None
+            self._begin_anew("is resumed")
+
+    def _lie_down(self) -> None:
+        """Leave off: what is active must end, what is left of its run is not called."""
+        self._sequence.cut()
+        if self._caller.active is not None:
+            self._to(states.SUSPENDED, SUSPEND_GRACE, self._caller.overdue)
+            self._withdrawn = self._caller.active
+            self._caller.cancel()
+        else:
+            self._lie_still()
+
+    def _lie_still(self) -> None:
+        self._to(states.SUSPENDED)
+        self._quiet(False)
+        if self.on_change is not None:
+            self.on_change()
+
+    def _next_if_it_may(self) -> Work | None:
+        if self._may_call is None or self._may_call():
+            return self._sequence.next()
+        self.suspend("it may not be called any more")
+        return None
 
     def ring(self, ahead: bool = False) -> None:
         """Take note that something has become due; ahead of a :meth:`take_turn`, perhaps."""
@@ -109,7 +142,9 @@ class Runner:
         self._stop_waiters.append(stopped)
         if self.state is states.CALLING:
             self._to(states.STOPPING)
-        elif self.state is states.WAITING:
+        elif self.state is states.WAITING or (
+            self.state is states.SUSPENDED and self._caller.active is not None
+        ):
             self._to(states.STOPPING, self.policy.stop_timeout, self._give_up)
         elif self.state is states.RESTARTING:
             self.state = states.STOPPING
@@ -137,64 +172,28 @@ class Runner:
         self._caller.cancel()
         return [*(processor.key for processor in dict.fromkeys(left)), *(job.key for job in jobs)]
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether nothing is active and nothing due. After a stop nothing is."""
-        if self._caller.active is not None:
-            return False
-        if self.state is states.STOPPED:
-            return True
-        resting = self.state in (states.NEW, states.QUIET)
-        return resting and not self.agenda.has_due and not self.jobs
-
-    @property
-    def active(self) -> str | None:
-        """The name of what is active, None when nothing is."""
-        active = self._caller.active
-        return None if active is None else active.name
-
-    @property
-    def active_processor(self) -> Processor | None:
-        """The processor that is active, None when it is none."""
-        active = self._caller.active
-        return active if isinstance(active, Processor) else None
-
-    @property
-    def stuck(self) -> str | None:
-        """The name of what was cancelled and does not end, None when nothing is."""
-        return self._caller.stuck
-
-    def _to(
-        self, state: states.State, wait: float | None = None, call: Callable[[], None] | None = None
-    ) -> None:
-        """Leave a state with its delayed call, and enter one with its own."""
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self.state = state
-        self._timer = None
-        if wait is not None and call is not None:
-            clock = self._clock if state in _ENDING else self._reactor
-            self._timer = clock.callLater(wait, call)
-
     def _turn(self) -> None:
         self._to(states.CALLING)
         end = time.monotonic() + SLICE
         while self.state is states.CALLING:
-            work = self._sequence.next()
+            work = self._next()
             if work is None:
-                self._rest()
-                return
+                break
             self._begin(work)
             if time.monotonic() >= end and self.state is states.CALLING:
                 self._to(states.DUE, 0.0, self._turn)
         self._turned()
 
     def _turned(self) -> None:
-        """See to what was asked for by what was called: a stop, or a crash and a new start."""
-        if self._caller.active is not None:
-            if self.state in _ENDING:
+        """Rest, or see to what was asked for by what was called: a stop, a crash, to lie down."""
+        if self.state is states.CALLING:
+            self._rest()
+        elif self.state is states.SUSPENDED:
+            self._lie_down()
+        elif self._caller.active is not None:
+            if self.state in ENDING:
                 self._to(self.state, self.policy.stop_timeout, self._give_up)
-        elif self.state in _ENDING:
+        elif self.state in ENDING:
             self._stopped()
         elif self.state is states.WAITING:
             self._to(states.DUE, 0.0, self._turn)
@@ -217,46 +216,19 @@ class Runner:
         if self.state is states.QUIET:
             self._to(states.QUIET, self.wakeups.delay(), self._turn)
 
-    def _begin(self, work: Work) -> None:
-        if isinstance(work, Processor):
-            record = work.record
-            record.runs += 1
-            record.began = self.monotonic()
-            work.interrupted = work.wake is not None
-            if work.interrupted:
-                self.wakeups.cancel(work)
-        value = self._caller.begin(work)
-        if value is not PENDING:
-            self._came(work, value)
-        elif self.state is states.CALLING:
-            self._to(states.WAITING)
-
     def _finished(self, work: Work, value: object) -> None:
         """Go on: what had to be waited for has ended."""
+        withdrawn, self._withdrawn = self._withdrawn, None
         if self.state is states.WAITING:
             self._to(states.DUE, 0.0, self._turn)
         if value is not PENDING:
-            self._came(work, value)
-        if self.state in _ENDING:
+            self._came(work, value, withdrawn is work)
+        if self.state in ENDING:
             self._stopped()
+        elif self.state is states.SUSPENDED:
+            self._lie_still()
         elif self.state is states.STOPPED:
             self._quiet(False)
-
-    def _came(self, work: Work, value: object) -> None:
-        if isinstance(work, Job):
-            work.finish(value)
-            return
-        work.record.end(self.monotonic(), value)
-        if value is None and not work.failures:
-            return
-        if self.state in _ENDING and was_cancelled(value):
-            self.log.info("{loop}: {name} was cancelled", loop=self.policy.name, name=work.name)
-        else:
-            self.results.take(work, value, self.state in _ENDING)
-
-    def _is_stuck(self, name: str) -> None:
-        if self.policy.stuck == "resign" and self.on_stuck is not None:
-            self.on_stuck(f"{name} is stuck")
 
     def _give_up(self) -> None:
         """Cancel what is active at the deadline of a stop. A task ends some turns after that."""

@@ -73,9 +73,14 @@ class Sequence:
 
     def forget(self) -> None:
         """Let nothing be left of this run, nor due for the next."""
+        self.cut()
+        self._agenda.forget()
+
+    def cut(self) -> None:
+        """Let nothing be left of this run, which serves no ring then."""
         self._run = iter(())
         self._ran = self._roll_called = False
-        self._agenda.forget()
+        self._agenda.cut()
 
     def _next_of_run(self) -> Processor | None:
         for processor in self._run:
