@@ -75,7 +75,8 @@ class Member:
         self._folder = folder
         self._dsn = dsn
         self._config = folder / f"{self.name}.toml"
-        self._config.write_text(configuration(f"{wired} application_name={self.name}", terms))
+        wired = f"{wired} application_name={self.name}"
+        self._config.write_text(configuration(self.name, wired, terms))
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -162,10 +163,11 @@ class Member:
             guard.communicate()
 
 
-def configuration(dsn: str, terms: Terms) -> str:
-    """Return the text of a configuration file."""
+def configuration(name: str, dsn: str, terms: Terms) -> str:
+    """Return the text of a configuration file; all are on one machine, so they need names."""
     tables = [
         "interval = 0",
+        f'host = "{name}"',
         f"lock_interval = {terms.lock_interval}",
         f"max_loops = {terms.max_loops}",
         "[database]",

@@ -1,4 +1,4 @@
-"""A network between a process and its server, that can fall silent: no byte passes, none is lost."""
+"""A network between a process and its server that can fall silent: nothing passes or is lost."""
 
 from __future__ import annotations
 
