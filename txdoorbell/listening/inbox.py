@@ -74,9 +74,8 @@ class Inbox:
         self._renew()
         several, end = _several(observers)
         reserved, aside = self._reserved
-        # All that is heard passes here, so it passes in C: the keys, and the ends of the groups.
-        groups = groupby(batch, _CHANNEL) if len(batch) > 1 else ((batch[0].channel, batch),)
-        for channel, notifications in groups:
+        rows = _rows(batch) if len(batch) > 1 else ((batch[0].channel, batch),)
+        for channel, notifications in rows:
             try:
                 if channel == reserved:
                     _one_by_one(aside)(channel, notifications)
@@ -93,6 +92,15 @@ class Inbox:
         """Forget what has arrived and is not delivered yet, in the midst of a delivery too."""
         self._batch.clear()
         self._renew()
+
+
+def _rows(batch: Sequence[Hearable]) -> Iterable[tuple[str, Iterable[Hearable]]]:
+    """Return each channel with what it has in a row."""
+    # All that is heard passes here, so it passes in C; most storms are of one channel.
+    first = batch[0].channel
+    if list(map(_CHANNEL, batch)).count(first) == len(batch):
+        return ((first, batch),)
+    return groupby(batch, _CHANNEL)
 
 
 def _several(observers: Collection[Observer]) -> tuple[_Several, Callable[[], object]]:

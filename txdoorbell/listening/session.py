@@ -136,6 +136,7 @@ class Session(Connection):  # type: ignore[misc]
         if self._phase is Phase.ENDED:
             raise SessionEnded(self.reason)
         self._twin = socket.socket(fileno=os.dup(self._connection.fileno()))
+        self.fileno = self._twin.fileno  # type: ignore[method-assign]  # asked for at each event
         self._phase = Phase.OPEN
         self.last_read = self._now()
         self.reactor.addReader(self)

@@ -57,19 +57,23 @@ class Job:
 
 
 class Jobs:
-    """Those submitted and not begun: the highest priority first, then the oldest."""
+    """
+    Those submitted and not begun: the highest priority first, then the oldest.
+
+    :ivar heap: they, and those withdrawn meanwhile: empty when there are none at all.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[int, int, Job]] = []
+        self.heap: list[tuple[int, int, Job]] = []
         self._submitted = 0
 
     def __len__(self) -> int:
-        return sum(not job.withdrawn for _, _, job in self._heap)
+        return sum(not job.withdrawn for _, _, job in self.heap)
 
     def __bool__(self) -> bool:
-        while self._heap and self._heap[0][2].withdrawn:
-            heappop(self._heap)
-        return bool(self._heap)
+        while self.heap and self.heap[0][2].withdrawn:
+            heappop(self.heap)
+        return bool(self.heap)
 
     def submit(self, function: Callable[..., object], args: Any, kwargs: Any, priority: int) -> Job:
         """
@@ -81,12 +85,12 @@ class Jobs:
             raise TypeError(f"a submitted function must be callable, not {function!r}")
         job = Job(function, partial(function, *args, **kwargs))
         self._submitted += 1
-        heappush(self._heap, (-priority, self._submitted, job))
+        heappush(self.heap, (-priority, self._submitted, job))
         return job
 
     def take(self) -> Job:
         """Take out the next one. Ask whether there is one first."""
-        return heappop(self._heap)[2]
+        return heappop(self.heap)[2]
 
     def take_all(self) -> list[Job]:
         """Take out all of them, in order."""

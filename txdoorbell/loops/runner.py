@@ -173,7 +173,8 @@ class Runner(Activity):
         return [*(processor.key for processor in dict.fromkeys(left)), *(job.key for job in jobs)]
 
     def _turn(self) -> None:
-        self._to(states.CALLING)
+        # Called by the delayed call of DUE or QUIET, or where there is none.
+        self.state, self._timer = states.CALLING, None
         end = time.monotonic() + SLICE
         while self.state is states.CALLING:
             work = self._next()

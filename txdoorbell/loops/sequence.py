@@ -44,17 +44,17 @@ class Sequence:
 
     def next(self) -> Work | None:
         """Return what to call next, None when nothing is left."""
-        if not self._job_had_its_turn and self._jobs:
+        if not self._job_had_its_turn and self._jobs.heap and self._jobs:
             self._job_had_its_turn = True
             return self._jobs.take()
         self._job_had_its_turn = False
         while True:
-            processor = self._next_of_run()
-            if processor is not None:
-                return processor
-            if not self._roll_called:
-                self._agenda.end_run()
-            if not self._take_wakeups():
+            for processor in self._run:
+                if processor.muted:
+                    processor.missed = True
+                elif not processor.removed:
+                    return processor
+            if not self._ends_in_another():
                 return self._jobs.take() if self._jobs else None
             if self._roll_call is not None and not self._roll_called:
                 self._roll_called = True
@@ -82,15 +82,10 @@ class Sequence:
         self._ran = self._roll_called = False
         self._agenda.cut()
 
-    def _next_of_run(self) -> Processor | None:
-        for processor in self._run:
-            if processor.muted:
-                processor.missed = True
-            elif not processor.removed:
-                return processor
-        return None
-
-    def _take_wakeups(self) -> bool:
+    def _ends_in_another(self) -> bool:
+        """End a run, and say whether there is another."""
+        if not self._roll_called:
+            self._agenda.end_run()
         for processor in self._wakeups.take_due():
             self._agenda.make_due(processor, WAKEUP)
         return self._agenda.has_due
