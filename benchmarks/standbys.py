@@ -12,41 +12,36 @@ import psycopg2
 
 from benchmarks.figures import median
 from benchmarks.proc import usage_of
+from txdoorbell.fleet.lease_table import TRY_SQL
 from txdoorbell.fleet.policy import Placement
-
-TRY = "select pg_try_advisory_lock({}, {})"
-
-TRY_ALL = (
-    "select key1, key2 from unnest(%s::int[], %s::int[]) as lock (key1, key2)"
-    " where pg_try_advisory_lock(key1, key2)"
-)
-
-SPACE = 1_000_001
-"""A key space of this measure alone."""
+from txdoorbell.leadership import lock_key
 
 RINGS = 100
 
 
-def standing_by(dsn: str, standbys: int, locks: int, seconds: float, interval: float) -> float:
+def standing_by(
+    dsn: str, standbys: int, locks: int, seconds: float, interval: float
+) -> tuple[float, float]:
     """
-    Let sessions try for locks that another one holds, each in turn, as their policy says.
+    Let sessions try for locks that another one holds, each in its rounds, as their policy says.
 
-    :returns: the share of a core that their backends took.
+    :returns: the share of a core that their backends took, and seconds for each statement.
     """
     with ExitStack() as stack:
         holder, *sessions = [_connect(dsn, stack) for _ in range(standbys + 1)]
-        _execute(holder, ";".join(TRY.format(SPACE, lock) for lock in range(locks)))
+        _execute(holder, TRY_SQL, _locks(locks))
         placements = [Placement(f"host{number}", interval) for number in range(standbys)]
         due = [(place.until_first_round(), n) for n, place in enumerate(placements)]
         heapify(due)
-        before, start = _cpu(sessions), time.monotonic()
+        before, start, rounds = _cpu(sessions), time.monotonic(), 0
         while due[0][0] < seconds:
             when, number = heappop(due)
             time.sleep(max(0.0, start + when - time.monotonic()))
-            for lock in range(locks):
-                _execute(sessions[number], TRY.format(SPACE, lock))
+            _execute(sessions[number], TRY_SQL, _locks(locks))
             heappush(due, (when + placements[number].until_next_round(), number))
-        return (_cpu(sessions) - before) / seconds
+            rounds += 1
+        spent = _cpu(sessions) - before
+        return spent / seconds, spent / rounds
 
 
 def batches(dsn: str, sizes: Sequence[int], rounds: int, times: int) -> dict[int, float]:
@@ -58,18 +53,20 @@ def batches(dsn: str, sizes: Sequence[int], rounds: int, times: int) -> dict[int
     """
     with ExitStack() as stack:
         holder, session = _connect(dsn, stack), _connect(dsn, stack)
-        _execute(holder, TRY_ALL, _keys(max(sizes)))
+        _execute(holder, TRY_SQL, _locks(max(sizes)))
         taken: dict[int, list[float]] = {size: [] for size in sizes}
         for size in list(sizes) * rounds:
             before = _cpu([session])
             for _ in range(times):
-                _execute(session, TRY_ALL, _keys(size))
+                _execute(session, TRY_SQL, _locks(size))
             taken[size].append((_cpu([session]) - before) / times)
         return {size: median(costs) for size, costs in taken.items()}
 
 
-def _keys(locks: int) -> tuple[list[int], list[int]]:
-    return [SPACE] * locks, list(range(locks))
+def _locks(number: int, first: int = 0) -> tuple[list[str], list[int]]:
+    """Return so many names of locks, and their keys, as the service gives them."""
+    names = [f"loop{n}" for n in range(first, first + number)]
+    return names, [lock_key(name)[1] for name in names]
 
 
 def ring(dsn: str, listeners: int) -> float:
@@ -94,7 +91,7 @@ def room(dsn: str, limit: int) -> int:
     """Return how many advisory locks a session gets before the server's lock table is full."""
     with ExitStack() as stack:
         session = _connect(dsn, stack)
-        return _first_failure(lambda lock: _execute(session, TRY.format(SPACE, lock)), limit)
+        return _first_failure(lambda lock: _execute(session, TRY_SQL, _locks(1, lock)), limit)
 
 
 def _first_failure(do: Callable[[int], None], limit: int) -> int:

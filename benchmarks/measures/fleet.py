@@ -137,7 +137,7 @@ def measure(bench: Bench) -> Outcome:
     sizes = SIZES if bench.sizes.rounds > 1 else QUICK
     raw = {_title(size): course(size) for size in sizes}
     real = ask(bench.sizes.idle / 2)
-    tables = [_table(title, figures, real["batches"]) for title, figures in raw.items()]
+    tables = [_table(title, figures, real) for title, figures in raw.items()]
     targets = [*_targets(raw), Target("50 standbys, % of a core", 100 * real["standbys"], 1.0)]
     return Outcome("fleet", [*tables, _costs(real)], targets, {"fleets": raw, "server": real})
 
@@ -172,8 +172,10 @@ def ask(seconds: float) -> dict[str, Any]:
     """Take what a real server's processes need, in shares of a core and in seconds."""
     with server({**QUICK_SERVER, "max_connections": "300"}) as private:
         dsn = private.dsn
+        share, each = standbys.standing_by(dsn, STANDBYS, LOCKS, seconds, INTERVAL)
         figures = {
-            "standbys": standbys.standing_by(dsn, STANDBYS, LOCKS, seconds, INTERVAL),
+            "standbys": share,
+            "round": each,
             "batches": {str(n): t for n, t in standbys.batches(dsn, BATCHES, 9, 200).items()},
             "rings": {str(n): standbys.ring(dsn, n) for n in LISTENERS},
         }
@@ -188,20 +190,25 @@ def _title(size: Size) -> str:
     return f"{size.hosts:,} hosts{wrong}, {size.loops:,} loops{limit}"
 
 
-def _table(title: str, figures: dict[str, Figures], batches: dict[str, float]) -> Table:
-    rows = [[event, *_cells(taken, batches)] for event, taken in figures.items()]
+def _table(title: str, figures: dict[str, Figures], real: Figures) -> Table:
+    rows = [[event, *_cells(taken, real)] for event, taken in figures.items()]
     doubles = sum(taken["doubles"] for taken in figures.values())
     return Table(title, [HEAD, *rows], f"Loops with two holders at one time: {doubles}.")
 
 
-def _cells(taken: Figures, batches: dict[str, float]) -> list[str]:
+def _cells(taken: Figures, real: Figures) -> list[str]:
     gaps = taken["gaps"]
     waits = [f"{gaps[n]:.2f}" for n in (50, 99, 100)] if gaps else ["", "", ""]
     rates = [written(taken[name]) for name in ("statements", "peak", "tries")]
-    for_each = (batches["320"] - batches["10"]) / 310
-    cpu = (batches["10"] - 10 * for_each) * taken["statements"] + for_each * taken["tries"]
+    cpu = _cost(real, taken["statements"], taken["tries"])
     spread = " / ".join(f"{number:g}" for number in taken["held"])
     return [*waits, *rates, written(100 * cpu, 2), spread]
+
+
+def _cost(real: Figures, statements: float, tries: float) -> float:
+    """Return the server's share of a core, by what a session's statement cost that had waited."""
+    for_each = (real["batches"]["320"] - real["batches"]["10"]) / 310
+    return float((real["round"] - LOCKS * for_each) * statements + for_each * tries)
 
 
 def _targets(raw: dict[str, dict[str, Figures]]) -> list[Target]:
@@ -219,9 +226,10 @@ def _costs(real: dict[str, Any]) -> Table:
     rows = [["on a real server", "CPU"]]
     what = f"{STANDBYS} standbys, {LOCKS} locks each {INTERVAL:g} s, % of a core"
     rows.append([what, written(100 * real["standbys"])])
+    rows.append([f"each of their statements, for {LOCKS} locks, us", written(1e6 * real["round"])])
     for number, cost in real["batches"].items():
-        locks = "a lock" if number == "1" else f"{number} locks in one statement"
-        rows.append([f"a try for {locks}, us", written(1e6 * cost)])
+        locks = "a lock" if number == "1" else f"{number} locks"
+        rows.append([f"a statement right after another, for {locks}, us", written(1e6 * cost)])
     for number, cost in real["rings"].items():
         rows.append([f"a ring with {number} listeners, us", written(1e6 * cost)])
     note = (
