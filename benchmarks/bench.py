@@ -25,6 +25,7 @@ class Sizes:
     How much is measured.
 
     :ivar rounds: how often each figure is taken; the rounds of all consumers are interleaved.
+    :ivar cpu_rounds: how often what is measured in CPU time, which other processes hardly change.
     :ivar wakes: single notifications in a round.
     :ivar storm: notifications at once.
     :ivar calls: calls of functions in a round, at least one of each.
@@ -38,15 +39,16 @@ class Sizes:
     """
 
     rounds: int = 5
-    wakes: int = 500
+    cpu_rounds: int = 3
+    wakes: int = 400
     storm: int = 100_000
     calls: int = 200_000
     functions: tuple[int, ...] = (1, 10, 1_000, 100_000)
     sleepers: tuple[int, ...] = (100, 10_000, 100_000)
-    echoes: int = 500
+    echoes: int = 300
     idle: float = 60.0
     starts: int = 9
-    writing: float = 5.0
+    writing: float = 3.0
     settling: float = 0.5
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.consumers import ALL, FLOOR
+from benchmarks.consumers import ALL, FLOORS
 from benchmarks.figures import median
 from benchmarks.measures import loop, wakeups, writers
 from benchmarks.outcome import Outcome
 
-OURS, FLOORS, THEIRS = "#b5442e", "#222222", "#8a9bab"
+OURS, BARE, THEIRS = "#b5442e", "#222222", "#8a9bab"
 
 
 def plot(folder: Path, outcomes: list[Outcome]) -> None:
@@ -36,7 +36,7 @@ def _draw(path: Path, draw: Callable[[Any, Outcome], None], outcome: Outcome) ->
 
 
 def _colour(name: str) -> str:
-    return FLOORS if name == FLOOR else OURS if ALL[name].ours else THEIRS
+    return BARE if name in FLOORS else OURS if ALL[name].ours else THEIRS
 
 
 def _wake(axes: Any, outcome: Outcome) -> None:
@@ -44,20 +44,20 @@ def _wake(axes: Any, outcome: Outcome) -> None:
     for name, rounds in outcome.raw["rounds"].items():
         waits = sorted(wait for taken in rounds for wait in taken["waits"])
         shares = [(place + 1) / len(waits) for place in range(len(waits))]
-        plain = ALL[name].ours or name == FLOOR
+        plain = not ALL[name].is_peer
         axes.plot(
             waits,
             shares,
             label=ALL[name].title,
             lw=1.8 if plain else 1.0,
             color=_colour(name) if plain else None,
-            ls="-" if name == FLOOR or not plain else _LINES[name],
+            ls=_LINES.get(name, "-"),
         )
     axes.set(xscale="log", xlabel="microseconds from NOTIFY", ylabel="share heard", ylim=(0, 1))
     axes.legend(fontsize=7, frameon=False)
 
 
-_LINES = {"processor": "-", "subscriber": "--", "handler": ":", "stream": "-."}
+_LINES = {"twisted": "--", "subscriber": "--", "handler": ":", "stream": "-."}
 
 
 def _storm(axes: Any, outcome: Outcome) -> None:
@@ -117,7 +117,7 @@ def _fairness(axes: Any, outcome: Outcome) -> None:
         waits = sorted(wait for taken in rounds for wait in taken)
         shares = [(place + 1) / len(waits) for place in range(len(waits))]
         axes.plot(waits, shares, label=case)
-    axes.axvline(25, color=FLOORS, ls=":", lw=1)
+    axes.axvline(25, color=BARE, ls=":", lw=1)
     axes.set(xscale="log", xlabel="milliseconds until the echo", ylabel="share answered")
     axes.legend(fontsize=8, frameon=False, title="meanwhile", title_fontsize=8)
 

@@ -33,6 +33,11 @@ class Consumer:
     ours: bool = False
 
     @property
+    def is_peer(self) -> bool:
+        """Whether it is another library: neither ours nor a floor."""
+        return not self.ours and self.name not in FLOORS
+
+    @property
     def is_installed(self) -> bool:
         """Whether it can be run here."""
         return find_spec(self.requires) is not None
@@ -40,6 +45,9 @@ class Consumer:
 
 FLOOR = "psycopg2"
 """The consumer that all others are compared with."""
+
+FLOORS = (FLOOR, "twisted")
+"""Bare loops that care for nothing; the second is what any consumer on Twisted's reactor takes."""
 
 ALL = {
     consumer.name: consumer
@@ -53,6 +61,7 @@ ALL = {
             "handler", "txdoorbell, handler in a thread", "doorbell", "txdoorbell", "handler", True
         ),
         Consumer("stream", "txdoorbell, async for", "doorbell", "txdoorbell", "stream", True),
+        Consumer("twisted", "psycopg2 on Twisted's reactor, bare", "twisted_reader", "twisted"),
         Consumer("psycopg3", "psycopg 3 notifies()", "psycopg3", "psycopg"),
         Consumer("pygresql", "PyGreSQL handler", "pygresql", "pg"),
         Consumer("asyncpg", "asyncpg add_listener", "asyncpg_listener", "asyncpg"),

@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Outcome:
 def take(bench: Bench, kinds: list[tuple[str, int]], calls: int) -> Rounds:
     """Run a process for each case and number, several rounds of all of them."""
     rounds: Rounds = {f"{case} {count}": [] for case, count in kinds}
-    for _ in range(bench.sizes.rounds):
+    for _ in range(bench.sizes.cpu_rounds):
         for case, count in kinds:
             fewer = calls // 5 if case.endswith("deferred") else calls
             with bench.start("loops", case, count, fewer) as process:

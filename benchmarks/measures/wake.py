@@ -79,7 +79,7 @@ def _targets(rounds: Rounds) -> list[Target]:
         Target("wake of a processor, p50 / floor", ratio(rounds, "processor", 0.5), 1.25),
         Target("wake of a processor, p99 / floor", ratio(rounds, "processor", 0.99), 1.5),
     ]
-    peers = [name for name in rounds if name != FLOOR and not ALL[name].ours]
+    peers = [name for name in rounds if ALL[name].is_peer]
     best = min(peers, key=lambda name: ratio(rounds, name, 0.5), default=None)
     if best is not None:
         what = f"wake of a processor, p50 / floor, beside the best peer ({ALL[best].title})"
