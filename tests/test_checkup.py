@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 
+import psycopg2
+
 from tests.commands import Command, CommandTestCase
 from tests.poolers import PgBouncer
 from tests.servers import execute, private_server, shared_server
+from txdoorbell.fleet.lease_table import lease_table_sql, take_sql
+from txdoorbell.leadership import lock_key
 
 GOOD = 'channels = ["jobs"]\n[[function]]\ncall = "work:process"\nchannels = ["mail"]\n'
 
@@ -102,6 +106,32 @@ class CheckTests(CommandTestCase):
         lines = await self.said(self.check(f'tables = ["jobs"]\n{text}'), 0)
         self.assertEqual(lines[-2], "ok      the log is read for jobs")
         self.assertIn("ok      a message in the log is heard, after ", lines[-1])
+
+    async def test_locks(self) -> None:
+        """With locks: whether leases have numbers, and who holds each."""
+        server = private_server(self)
+        loops = "".join(f'[[loop]]\nname = "{name}"\nlock = "{name}"\n' for name in "ab")
+        text = f'{GOOD}{loops}[database]\ndsn = "{server.dsn}"\n'
+        lines = await self.said(self.check(text), 0)
+        self.assertIn("warning leases have no numbers, for there is no public.txdoor", lines[-3])
+        self.assertEqual(lines[-2:], ["ok      lock a is free", "ok      lock b is free"])
+        holder = psycopg2.connect(server.dsn)
+        self.addCleanup(holder.close)
+        holder.autocommit = True
+        execute(server.dsn, lease_table_sql())
+        cursor = holder.cursor()
+        cursor.execute("select pg_advisory_lock(%s, %s)", lock_key("a"))
+        cursor.execute(take_sql(), ("anna", 4711, ["a"]))
+        lines = await self.said(self.check(text), 0)
+        self.assertEqual(lines[-3], "ok      leases are numbered in public.txdoorbell_leases")
+        self.assertRegex(
+            lines[-2], r"^ok      lock a is held by host anna, pid 4711, since .*, lease 1$"
+        )
+        self.assertEqual(lines[-1], "ok      lock b is free")
+        execute(server.dsn, "create role shop login")
+        lines = await self.said(self.check(text.replace("user=postgres", "user=shop")), 0)
+        self.assertIn("warning public.txdoorbell_leases is not for shop: txdoorbell sql", lines[-3])
+        self.assertIn("ok      lock a is held by ", lines[-2])
 
     async def test_log_not_logical(self) -> None:
         """A server whose log can't be decoded: what to run."""

@@ -123,6 +123,7 @@ class OptionsTests(SynchronousTestCase):
         """A lock has a name."""
         for name in ("", " ", "a\nb"):
             self.assertEqual(self.refused("--lock", name), f"--lock: expected a name, not {name!r}")
+        self.assertIn("has 1001 bytes of UTF-8", self.refused("--lock", 1001 * "x"))
 
     def test_max_loops(self) -> None:
         """The most loops that are taken is a number from 1."""

@@ -105,6 +105,10 @@ def _ring(plan: Plan, dsn: str) -> NoReturn:
                 from txdoorbell.commands.checkup_log import check_log
 
                 await check_log(reactor, plan, dsn, _say)
+            if plan.locks:
+                from txdoorbell.commands.checkup_locks import check_locks
+
+                await check_locks(reactor, plan, dsn, _say)
         except CheckFailed as error:
             _failed(str(error))
             raise SystemExit(1) from None

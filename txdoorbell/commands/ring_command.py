@@ -10,7 +10,7 @@ from txdoorbell.listening.sender import NotRung, ring_once
 from txdoorbell.notification import check_channel, check_payload
 
 if TYPE_CHECKING:
-    from txdoorbell.listening.session import Session
+    from txdoorbell.listening.session import Row, Session
 
 __all__ = ["add_ring"]
 
@@ -31,10 +31,10 @@ exit status: 0 when the NOTIFY or the message is committed, 1 when it could not 
 sent, 2 for wrong usage.
 """
 
-_EMIT = "select pg_catalog.pg_logical_emit_message(true, %s, %s)"
 _FACTS = """select pg_catalog.current_setting('wal_level'),
     pg_catalog.current_setting('server_version_num')::int"""
 _MESSAGES_SINCE = 140000
+"""The first version whose decoder tells of messages."""
 _ANSWER_TIMEOUT = 5.0
 
 
@@ -67,26 +67,24 @@ def _ring(options: argparse.Namespace) -> NoReturn:
 
 async def _ring_log(reactor: Any, dsn: str, channel: str, payload: str) -> None:
     """
-    Connect, write a message to the log, and hang up.
+    Write a message to the log, where somebody could hear it.
 
-    :raises NotRung: when that could not be done, or nobody could hear it.
+    :raises NotRung: when that could not be done, or nobody could.
     """
     from txdoorbell.listening.visit import Refused, visit
-    from txdoorbell.walreading.changes import PREFIX
+    from txdoorbell.walreading.ringer import ring_by_wal
 
-    async def emit(session: Session) -> str:
-        ((level, version),) = await session.query(_FACTS, within=_ANSWER_TIMEOUT)
-        if (nobody := _deafness(str(level), int(str(version)))) is None:
-            values = (PREFIX + channel, payload)
-            await session.query(_EMIT, values, within=_ANSWER_TIMEOUT)
-        return nobody or ""
+    async def ask(session: Session) -> Row:
+        [row] = await session.query(_FACTS, within=_ANSWER_TIMEOUT)
+        return row
 
     try:
-        nobody = await visit(reactor, dsn, emit)
+        level, version = await visit(reactor, dsn, ask)
     except Refused as error:
         raise NotRung(str(error)) from None
-    if nobody:
+    if nobody := _deafness(str(level), int(str(version))):
         raise NotRung(nobody)
+    await ring_by_wal(reactor, dsn, channel, payload)
 
 
 def _deafness(level: str, version: int) -> str | None:

@@ -13,7 +13,7 @@ from txdoorbell.commands.watch import printable
 from txdoorbell.embedded import running_dsn
 from txdoorbell.listening.dsn import Dsn
 from txdoorbell.listening.visit import Refused, visit
-from txdoorbell.notification import check_channel
+from txdoorbell.notification import CHANNEL_LIMIT, check_channel
 from txdoorbell.settling.load import import_from_here
 from txdoorbell.sql import EVENTS, Payload, check_events, remove_sql, trigger_sql
 from txdoorbell.triggers.lint import Report, look
@@ -29,7 +29,8 @@ T = TypeVar("T")
 _TEXT = f"""\
 Print SQL by which a table rings a channel: once for each statement that changes rows,
 when its transaction commits. With --apply, install it. With --lint, look at a
-database for triggers that ring too often, for nobody, or not at all.
+database for triggers that ring too often, for nobody, or not at all. With --fleet,
+it is the table that numbers the leases of loops with a lock.
 
 {PLACE}"""
 
@@ -39,6 +40,7 @@ examples:
   txdoorbell sql shop.job --channel jobs --on insert,update --when "state = 'ready'"
   txdoorbell sql shop.job --channel jobs --payload key --apply --dsn "dbname=app"
   txdoorbell sql shop.job --channel jobs --remove --apply --dsn "dbname=app"
+  txdoorbell sql --fleet --apply --dsn "dbname=app"
   txdoorbell sql --lint --channel jobs --channel mail --dsn "dbname=app"
   txdoorbell sql --lint --config doorbell.toml
 
@@ -72,6 +74,13 @@ def add_sql(commands: Any) -> None:
     what = sql.add_mutually_exclusive_group()
     what.add_argument("--remove", action="store_true", help="remove it all")
     what.add_argument("--lint", action="store_true", help="look for what is amiss")
+    sql.add_argument("--fleet", action="store_true", help="the table of leases, and no trigger")
+    sql.add_argument(
+        "--role",
+        metavar="NAME",
+        type=checked(_role),
+        help="with --fleet: who may use that table, besides whoever makes it",
+    )
     sql.add_argument(
         "--config",
         metavar="FILE",
@@ -123,6 +132,12 @@ def _schema(text: str) -> str:
     return text
 
 
+def _role(text: str) -> str:
+    if not 0 < len(text.encode(errors="replace")) <= CHANNEL_LIMIT or "\0" in text:
+        raise ValueError(f"{text[:80]!r} is no role: it must have 1 to {CHANNEL_LIMIT} bytes")
+    return text
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < len(text) < 9 and int(text)):
         raise ValueError(f"{text!r} is no number from 1")
@@ -155,36 +170,54 @@ def _check(options: argparse.Namespace, how: dict[str, Any]) -> None:
     :raises ValueError: in words, when they don't.
     """
     if options.lint:
-        if options.table or options.schema or options.apply or how:
+        if options.fleet or options.role or options.table or options.schema or options.apply or how:
             raise ValueError("--lint goes with --channel, --config, --dsn and --embedded only")
         return
     if options.config:
         raise ValueError("--config is for --lint")
-    if not options.table:
-        raise ValueError("a TABLE is required, or --lint")
-    if len(options.channel) != 1:
-        raise ValueError("one --channel is required; run it again for another one")
-    if options.remove and how:
-        raise ValueError(f"--{next(iter(how))} says nothing to --remove")
+    if options.fleet:
+        if options.table or options.channel or options.schema or how:
+            raise ValueError(
+                "--fleet goes with --role, --apply, --remove, --dsn and --embedded only"
+            )
+        if options.role and options.remove:
+            raise ValueError("--role says nothing to --remove")
+    else:
+        _check_trigger(options, how)
     if not options.apply and (options.dsn is not None or options.embedded):
         raise ValueError("without --apply nothing is done to a database: it prints")
 
 
+def _check_trigger(options: argparse.Namespace, how: dict[str, Any]) -> None:
+    if options.role:
+        raise ValueError("--role is for --fleet")
+    if not options.table:
+        raise ValueError("a TABLE is required, or --fleet, or --lint")
+    if len(options.channel) != 1:
+        raise ValueError("one --channel is required; run it again for another one")
+    if options.remove and how:
+        raise ValueError(f"--{next(iter(how))} says nothing to --remove")
+
+
 def _sql(options: argparse.Namespace, how: dict[str, Any]) -> str:
-    [channel] = options.channel
-    if options.remove:
-        sql = remove_sql(options.table, channel, schema=options.schema)
+    if options.fleet:
+        from txdoorbell.fleet import lease_table
+
+        role = options.role
+        sql = (
+            lease_table.remove_lease_table_sql()
+            if options.remove
+            else lease_table.lease_table_sql(role=role)
+        )
+    elif options.remove:
+        sql = remove_sql(options.table, options.channel[0], schema=options.schema)
     else:
-        sql = trigger_sql(options.table, channel, schema=options.schema, **how)
+        sql = trigger_sql(options.table, options.channel[0], schema=options.schema, **how)
     return f"begin;\n{_WAIT}\n\n{sql}\ncommit;\n"
 
 
 def _apply(options: argparse.Namespace, sql: str) -> NoReturn:
-    [channel] = options.channel
-    if options.remove:
-        what = f"{options.table} no longer rings {channel}"
-    else:
-        what = f"{options.table} rings {channel} on {', '.join(options.on or EVENTS)}"
+    what = _done(options)
 
     async def apply(session: Session) -> None:
         await session.execute(sql, within=_ANSWER_TIMEOUT)
@@ -194,6 +227,16 @@ def _apply(options: argparse.Namespace, sql: str) -> NoReturn:
         return 0
 
     _visit(place(options), apply, done)
+
+
+def _done(options: argparse.Namespace) -> str:
+    """Return what has been done, in words."""
+    if options.fleet:
+        return f"leases are numbered{' no more' if options.remove else ''}"
+    [channel] = options.channel
+    if options.remove:
+        return f"{options.table} no longer rings {channel}"
+    return f"{options.table} rings {channel} on {', '.join(options.on or EVENTS)}"
 
 
 def _lint(options: argparse.Namespace) -> NoReturn:

@@ -134,6 +134,19 @@ def endpoint(value: object) -> str:
     return check_endpoint(value)
 
 
+def lock(value: object) -> str:
+    """
+    Take the name of a lock.
+
+    :raises ValueError: for one that PostgreSQL could not have.
+    """
+    from txdoorbell.fleet.keys import lock_key
+
+    text = name(value)
+    lock_key(text)
+    return text
+
+
 def count(value: object) -> int:
     """Take a number of things, of which there is one at least."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -13,12 +13,14 @@ from txdoorbell.settling.settings import LoopOptions
 __all__ = ["FleetOptions"]
 
 
-def _named(option: str) -> Callable[[str], str]:
+def _named(option: str, check: Callable[[object], str]) -> Callable[[str], str]:
     def named(text: str) -> str:
         try:
-            return checks.name(text)
+            return check(text)
         except checks.Unexpected as error:
             raise usage.UsageError(f"--{option}: expected {error}, not {text!r}") from None
+        except ValueError as error:
+            raise usage.UsageError(f"--{option}: {error}") from None
 
     return named
 
@@ -40,7 +42,7 @@ class FleetOptions(usage.Options):
             None,
             "Run the functions only while this process holds the lock of this name: of all that "
             "are told the same name, one runs them.",
-            _named("lock"),
+            _named("lock", checks.lock),
         ],
         ["max-loops", None, None, "How many loops with a lock run here at most.", _max_loops],
         [
@@ -48,7 +50,7 @@ class FleetOptions(usage.Options):
             None,
             None,
             "What this host is called in its fleet. [default: its own name]",
-            _named("host"),
+            _named("host", checks.name),
         ],
     ]
 

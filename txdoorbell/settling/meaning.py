@@ -96,7 +96,7 @@ def _check_locks(settings: Settings, meaning: Meaning) -> None:
         if settings.max_loops is not None:
             meaning.warnings.append("there is no [[loop]] with a lock: max_loops bounds nothing")
         return
-    from txdoorbell.leadership import lock_key
+    from txdoorbell.fleet.keys import lock_key
 
     seen: dict[tuple[int, int], tuple[int, str]] = {}
     for number, lock in locks:

@@ -97,7 +97,7 @@ class LoopOptions:
         "What follows when a function ignores its cancellation: ``wait`` or ``resign``.",
     )
     lock: str | None = _key(
-        None, checks.name, "Run it only while this process holds the lock of that name."
+        None, checks.lock, "Run it only while this process holds the lock of that name."
     )
 
 
