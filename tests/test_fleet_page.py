@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
+from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
@@ -10,11 +12,11 @@ import psycopg2
 from psycopg2.extensions import make_dsn
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.pages import ROOT
+from tests.pages import ROOT, blocks
 from tests.servers import execute, shared_server
-from tests.test_howto import blocks
 
 PAGE = ROOT / "docs" / "fleet.rst"
+SQL = re.compile(r"^\.\. code-block:: postgresql\n\n((?:   .*\n|\n)+)", re.M)
 
 
 class Lease:
@@ -41,11 +43,10 @@ class FenceTests(SynchronousTestCase):
         self.addCleanup(execute, server, "drop database fence with (force)")
         self.dsn = make_dsn(server, dbname="fence")
         self.bills: Any = ModuleType("bills")
-        for kind, name, text in blocks(PAGE):
-            if kind == "postgresql":
-                execute(self.dsn, text)
-            elif name == "bills.py":
-                exec(text, self.bills.__dict__)
+        for sql in SQL.findall(PAGE.read_text(encoding="utf-8")):
+            execute(self.dsn, dedent(sql))
+        (module,) = (block for block in blocks(PAGE) if block.module == "bills")
+        module.run(self.bills.__dict__)
 
     def connect(self) -> Any:
         """Return a holder's own connection, which begins a transaction with each statement."""
