@@ -12,8 +12,9 @@ from twisted.trial.unittest import TestCase
 
 from tests.audience import RecordingAudience
 from tests.logs import LogMixin
-from tests.servers import execute
+from tests.servers import execute, private_server, shared_server, standby_server
 from tests.waiting import in_time, wait_for
+from txdoorbell.embedded import PostgresServer
 from txdoorbell.listener import Listener
 from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.notification import State
@@ -40,6 +41,10 @@ class FaultTestCase(LogMixin, TestCase):
     """
 
     names = count()
+    no_answer = "no answer to a query"
+    """What is said of a session whose heartbeat isn't answered, as a regular expression."""
+    in_recovery = "LISTEN during recovery"
+    """What is said of a standby."""
 
     def setUp(self) -> None:
         """Begin to watch."""
@@ -64,12 +69,36 @@ class FaultTestCase(LogMixin, TestCase):
     ) -> tuple[Listener, RecordingAudience]:
         """Return a listener that is started, and its audience; it is stopped at the end."""
         hasty = {**HASTY, "backoff": backoff_policy(0.02, 0.1), **options}
-        listener = Listener(self.reactor(), dsn, channels=channels or ["jobs"], **hasty)
+        listener = self.make_source(dsn, channels=channels or ["jobs"], **hasty)
         audience = RecordingAudience()
         listener.report_to(audience)
         listener.startService()
         self.addCleanup(self.stop, listener)
         return listener, audience
+
+    def make_source(self, dsn: str, **options: Any) -> Listener:
+        """Return the source to be tested."""
+        return Listener(self.reactor(), dsn, **options)
+
+    def shared_server(self) -> PostgresServer:
+        """Return a server that tests share."""
+        return shared_server()
+
+    def private_server(self, **options: Any) -> PostgresServer:
+        """Return a server of this test's own."""
+        return private_server(self, **options)
+
+    def standby_server(self) -> PostgresServer:
+        """Return a server in recovery, of this test's own."""
+        return standby_server(self)
+
+    def drop_database(self, dsn: str, name: str) -> None:
+        """Drop a database that a source is still connected to."""
+        execute(dsn, f"drop database {name} with (force)")
+
+    def ring(self, dsn: str, channel: str, payload: str = "") -> None:
+        """Ring a channel, from a session of somebody else, committed on return."""
+        ring(dsn, channel, payload)
 
     async def stop(self, listener: Listener) -> None:
         """Stop a listener, which must not take long whatever has become of its server."""
@@ -86,7 +115,7 @@ class FaultTestCase(LogMixin, TestCase):
         """Fail unless the next ring is heard: one sent once LISTEN is committed."""
         await in_time("LISTEN", listener.when_listening())
         payload = f"ring {next(self.names)}"
-        ring(dsn, "jobs", payload)
+        self.ring(dsn, "jobs", payload)
         await wait_for(
             f"{payload!r} to be heard",
             lambda: payload in [heard for _, heard, _ in audience.heard],

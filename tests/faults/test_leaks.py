@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tests.faults.case import PATIENT, FaultTestCase, address, backends, through
 from tests.proxy import Proxy
-from tests.servers import execute, shared_server
+from tests.servers import execute
 from tests.waiting import in_time, wait_for
 from txdoorbell.listening.session import Session
 
@@ -20,13 +20,16 @@ class LeakTests(FaultTestCase):
 
     def setUp(self) -> None:
         """Have a server, and count what tests before have left."""
-        self.dsn = shared_server().dsn
+        self.dsn = self.shared_server().dsn
         super().setUp()
         self.before = sessions()
 
+    few = 4
+    """How many sessions may be left: the listening one, a probe's, the last one."""
+
     async def forgotten(self, what: str) -> None:
-        """Fail unless but a few sessions are left: the listening one, a probe's, the last one."""
-        await wait_for(f"the end of {what}", lambda: sessions() - self.before <= 4, 2.0)
+        """Fail unless but a few sessions are left."""
+        await wait_for(f"the end of {what}", lambda: sessions() - self.before <= self.few, 2.0)
 
     async def test_given_up(self) -> None:
         """Attempts that are given up at their deadline."""
@@ -80,7 +83,7 @@ class LeakTests(FaultTestCase):
 def sessions() -> int:
     """Return how many sessions there are in memory."""
     gc.collect()
-    return sum(type(known) is Session for known in gc.get_objects())
+    return sum(issubclass(type(known), Session) for known in gc.get_objects())
 
 
 def terminate(dsn: str) -> None:

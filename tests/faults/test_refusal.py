@@ -8,7 +8,7 @@ import socket
 
 from tests.faults.case import PATIENT, FaultTestCase, address, backends, through
 from tests.proxy import Proxy
-from tests.servers import execute, private_server, shared_server, standby_server
+from tests.servers import execute
 from tests.waiting import in_time, wait_for
 from txdoorbell.notification import State
 
@@ -18,7 +18,7 @@ class RefusalTests(FaultTestCase):
 
     def setUp(self) -> None:
         """Have a server, but for those that don't use it."""
-        self.dsn = shared_server().dsn
+        self.dsn = self.shared_server().dsn
         super().setUp()
 
     def refusals(self) -> list[str]:
@@ -62,7 +62,7 @@ class RefusalTests(FaultTestCase):
         self.assertIn(f'database "{name}" does not exist', self.refusals()[0])
         self.assertEqual(len(self.refusals()), 1)
         execute(self.dsn, f"create database {name}")
-        self.addCleanup(execute, self.dsn, f"drop database {name} with (force)")
+        self.addCleanup(self.drop_database, self.dsn, name)
         await self.hears(listener, audience, f"{self.dsn} dbname={name}")
 
     async def test_unknown_host(self) -> None:
@@ -89,10 +89,10 @@ class RefusalTests(FaultTestCase):
 
     async def test_standby(self) -> None:
         """A hot standby refuses LISTEN, so the connection has failed; promoted, it is heard."""
-        server = standby_server(self)
+        server = self.standby_server()
         listener, audience = self.started(server.dsn)
         await wait_for("two attempts", lambda: len(self.losses(audience)) > 1)
-        self.assertIn("LISTEN during recovery", self.losses(audience)[0])
+        self.assertIn(self.in_recovery, self.losses(audience)[0])
         self.assertNotIn(State.LISTENING, audience.states)
         execute(server.dsn, "select pg_promote()")
         await self.hears(listener, audience, server.dsn)
@@ -120,7 +120,7 @@ class PasswordTests(FaultTestCase):
 
     def setUp(self) -> None:
         """Have it."""
-        self.server = private_server(self)
+        self.server = self.private_server()
         execute(self.server.dsn, "create role guest login password 'open sesame'")
         rules = "host all guest all scram-sha-256\nhost all all all trust\n"
         (self.server.data / "pg_hba.conf").write_text(rules)

@@ -22,7 +22,7 @@ class StopTests(FaultTestCase):
 
     def setUp(self) -> None:
         """Have a server."""
-        self.dsn = shared_server().dsn
+        self.dsn = self.shared_server().dsn
         super().setUp()
 
     async def test_while_connecting(self) -> None:
