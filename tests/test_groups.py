@@ -157,6 +157,21 @@ class TakingTests(SynchronousTestCase):
         inbox.deliver([self.observer, lambda notification: None])
         self.assertEqual(self.told[2:], [ROW[1]])
 
+    def test_one_channel(self) -> None:
+        """What came on one channel only is one row; dropped in its midst, it ends there."""
+        inbox = Inbox()
+
+        def take(channel: str, notifications: Iterable[Hearable]) -> None:
+            for notification in notifications:
+                self.told.append(notification.payload)
+                if notification.payload == "2":
+                    inbox.drop()
+
+        for number in range(5):
+            inbox.append(Notification("jobs", str(number)))
+        inbox.deliver([Taking(self.told.append, take, self.observer.end)])
+        self.assertEqual(self.told, ["0", "1", "2", "end"])
+
     def test_failing(self) -> None:
         """An error is logged; the other rows are taken, and the end is told."""
 
