@@ -15,7 +15,6 @@ from twisted.internet.interfaces import IReactorTime
 
 from txdoorbell.loops.jobs import LoopStopped
 from txdoorbell.loops.loopbase import LoopBase
-from txdoorbell.notification import Notification
 from txdoorbell.processor import Handler, Processor, handler_processor
 
 _AnyHandler = TypeVar("_AnyHandler", bound=Handler)
@@ -37,8 +36,9 @@ class Loop(LoopBase):
         *,
         name: str | None = None,
         channels: str | Iterable[str] | None = None,
-        interested: Callable[[Notification], object] | None = None,
-        hint: Callable[[Notification], object] | None = None,
+        tables: str | Iterable[str] | None = None,
+        interested: Callable[[Any], object] | None = None,
+        hint: Callable[[Any], object] | None = None,
         priority: int = 0,
         blocking: bool = False,
         timeout: float | None = None,
@@ -51,9 +51,12 @@ class Loop(LoopBase):
         :param processor: called without arguments, or with ``budget`` (a
             :class:`~txdoorbell.processor.TimeBudget`) if it has a parameter of that name.
         :param name: what it is called in logs.
-        :param channels: one or several; it is rung by notifications there only. None: by all.
-        :param interested: says of a notification whether it rings this function. When it fails,
-            that is logged, and the function is rung.
+        :param channels: one or several; it is rung by notifications there only. None: by all,
+            unless there are ``tables``.
+        :param tables: one or several, named as in SQL; it is rung by changes of these, in place of
+            all rings or in addition to ``channels``. For a loop of a doorbell.
+        :param interested: says of a notification, or of a :class:`~txdoorbell.wal.TableChange`,
+            whether it rings this function. When it fails, that is logged, and the function is rung.
         :param hint: told each notification that rings this function, at once, before the run.
         :param priority: the higher, the earlier in each run.
         :param blocking: run it in the reactor's thread pool.
@@ -68,6 +71,7 @@ class Loop(LoopBase):
                 processor,
                 name=name,
                 channels=channels,
+                tables=tables,
                 interested=interested,
                 hint=hint,
                 priority=priority,

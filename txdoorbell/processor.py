@@ -12,7 +12,8 @@ from typing import Any, Protocol, TypeVar, cast
 from txdoorbell.loops.causes import Cause
 from txdoorbell.loops.outcomes import DONE_FOR_NOW, FOUND_WORK, WORK_REMAINING
 from txdoorbell.loops.record import Record
-from txdoorbell.notification import Notification, check_channels
+from txdoorbell.notification import check_channels
+from txdoorbell.walreading.changes import check_tables
 
 _Choice = TypeVar("_Choice")
 
@@ -78,6 +79,8 @@ class Processor:
     :param function: what is called. Whatever :data:`key` is, this is the code that runs.
     :param key: what the user knows it by: the function itself, or the handler object.
     :param stop: called when the loop stops, in a thread.
+    :ivar channels: what rings it: channels, and :class:`~txdoorbell.wal.Table` objects for tables;
+        None for every ring.
     :ivar cause: why it was called last.
     :ivar record: what has happened to it so far.
     :ivar listed: whether its wake-ups are shown to the user.
@@ -121,8 +124,9 @@ class Processor:
         key: Hashable = None,
         name: str | None = None,
         channels: str | Iterable[str] | None = None,
-        interested: Callable[[Notification], object] | None = None,
-        hint: Callable[[Notification], object] | None = None,
+        tables: str | Iterable[str] | None = None,
+        interested: Callable[[Any], object] | None = None,
+        hint: Callable[[Any], object] | None = None,
         priority: int = 0,
         blocking: bool = False,
         timeout: float | None = None,
@@ -135,7 +139,7 @@ class Processor:
         self.function = function
         self.key: Hashable = function if key is None else key
         self.name = name or name_of(function)
-        self.channels = self._check_channels(channels)
+        self.channels = self._check_rung_by(channels, tables)
         self.interested = self._check_callable("interested", interested)
         self.hint = self._check_callable("hint", hint)
         self.stop = self._check_callable("stop", stop)
@@ -161,11 +165,14 @@ class Processor:
     def __repr__(self) -> str:
         return f"<Processor {self.name}>"
 
-    def _check_channels(self, channels: str | Iterable[str] | None) -> frozenset[str] | None:
-        if channels is None:
+    def _check_rung_by(
+        self, channels: str | Iterable[str] | None, tables: str | Iterable[str] | None
+    ) -> frozenset[str] | None:
+        if channels is None and tables is None:
             return None
         try:
-            return frozenset(check_channels(channels))
+            named = frozenset(check_channels(() if channels is None else channels))
+            return named | check_tables(() if tables is None else tables)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{self.name}: {error}") from None
 

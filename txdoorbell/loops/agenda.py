@@ -10,12 +10,14 @@ a channel. The marks are spread over the processors when a run begins.
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 
 from txdoorbell.loops.causes import INTERVAL, RECONNECT, REMAINING, RING, START, Cause
-from txdoorbell.loops.choosing import takes
-from txdoorbell.notification import Hearable, Notification
+from txdoorbell.loops.choosing import takers
+from txdoorbell.notification import Hearable
 from txdoorbell.processor import Processor
+from txdoorbell.walreading.changes import TableChange
 
 _ORDER = attrgetter("order")
 
@@ -55,10 +57,10 @@ class Agenda:
         return self._processors
 
     @property
-    def channels(self) -> frozenset[str]:
-        """The channels that processors name."""
-        tables = (self._plain, self._choosy)
-        return frozenset(c for table in tables for c, heard in table.items() if c and heard)
+    def names(self) -> frozenset[str]:
+        """The channels and tables that processors name."""
+        indexes = chain(self._plain.items(), self._choosy.items())
+        return frozenset(name for name, heard in indexes if name and heard)
 
     def add(self, processor: Processor) -> None:
         """
@@ -165,6 +167,14 @@ class Agenda:
         self.announced += len(notifications)
         return True
 
+    def changed(self, change: TableChange) -> bool:
+        """Do as :meth:`notified` for the change of a table, by whichever name it is asked for."""
+        rung = [table for table in change.asked_as if self._plain_on(table)]
+        self._channels.update(dict.fromkeys(rung))
+        self.rung += (heard := self._offer(change, *change.asked_as) or bool(rung))
+        self.announced += heard
+        return heard
+
     def _plain_on(self, channel: str) -> Sequence[Processor]:
         """Return, in order, those that every notification on a channel rings."""
         hearing = self._hearing.get(channel)
@@ -173,17 +183,11 @@ class Agenda:
             self._hearing[channel] = hearing = sorted(heard, key=_ORDER)
         return hearing
 
-    def _offer(self, notification: Hearable, channel: str) -> bool:
-        choosers = [*self._choosy.get(None, ()), *self._choosy.get(channel, ())]
-        if not choosers:
-            return False
-        if not isinstance(notification, Notification):
-            notification = Notification(channel, notification.payload, notification.pid)
+    def _offer(self, notification: Hearable, *names: str) -> bool:
         heard = False
-        for processor in choosers:
-            if not processor.removed and takes(processor, notification):
-                self.make_due(processor, RING)
-                heard = True
+        for processor in takers(self._choosy, notification, names):
+            self.make_due(processor, RING)
+            heard = True
         return heard
 
     def make_due(self, processor: Processor, cause: Cause) -> None:

@@ -17,6 +17,7 @@ from txdoorbell.loops.waiters import Waiters
 from txdoorbell.notification import Hearable
 from txdoorbell.processor import Processor
 from txdoorbell.status import LoopStatus
+from txdoorbell.walreading.changes import Table, TableChange, tables_in
 
 _DEAF = (State.STOPPING, State.STOPPED)
 
@@ -64,12 +65,17 @@ class Ringable:
         if self._runner.state not in _DEAF and self._agenda.notified_all(channel, notifications):
             self._runner.ring(ahead=True)
 
+    def changed(self, change: TableChange) -> None:
+        """Ring for those whose ``tables`` and ``interested`` match the change of a table."""
+        if self._listens and self._agenda.changed(change):
+            self._runner.ring()
+
     def heard_all(self) -> None:
         """Begin, if :meth:`notified_all` has rung; to be called in the same turn of the reactor."""
         self._runner.take_turn()
 
     def missed(self, channels: Iterable[str]) -> None:
-        """Ring for those who hear any of these channels: something may have been said there."""
+        """Ring for those who hear any of these channels or tables: something may be new there."""
         if self._listens and self._agenda.ring_channels(channels):
             self._runner.ring()
 
@@ -157,10 +163,16 @@ class Ringable:
     @property
     def channels(self) -> frozenset[str]:
         """The channels that functions name, in addition to those that ring them all."""
-        return self._agenda.channels
+        names = self._agenda.names
+        return names - tables_in(names)
+
+    @property
+    def tables(self) -> frozenset[Table]:
+        """The tables that functions name."""
+        return tables_in(self._agenda.names)
 
     on_channels: Callable[[], None] | None = None
-    """Called when :attr:`channels` may have changed; None for nobody."""
+    """Called when :attr:`channels` or :attr:`tables` may have changed; None for nobody."""
 
     # -- being quiet
 
