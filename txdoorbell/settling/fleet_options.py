@@ -44,7 +44,7 @@ class FleetOptions(usage.Options):
             "are told the same name, one runs them.",
             _named("lock", checks.lock),
         ],
-        ["max-loops", None, None, "How many loops with a lock run here at most.", _max_loops],
+        ["max-loops", None, None, "How many locks this process holds at most.", _max_loops],
         [
             "host",
             None,

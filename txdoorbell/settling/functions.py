@@ -87,8 +87,9 @@ class Plan:
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """The locks of its loops, in order."""
-        return tuple(loop.lock for loop in self.settings.loop if loop.lock is not None)
+        """The locks of its loops, in order; loops may share one."""
+        locks = (loop.lock for loop in self.settings.loop if loop.lock is not None)
+        return tuple(dict.fromkeys(locks))
 
 
 def loop_of(function: Function, loops: Iterable[LoopOptions]) -> str:

@@ -101,10 +101,8 @@ def _check_locks(settings: Settings, meaning: Meaning) -> None:
     seen: dict[tuple[int, int], tuple[int, str]] = {}
     for number, lock in locks:
         other, name = seen.setdefault(lock_key(lock), (number, lock))
-        if other != number:
-            text = f"loop[{other}] has the lock {name} already, and a lock is for one loop"
-            if name != lock:
-                text = f"loop[{other}] has the lock {name}, which PostgreSQL can't tell from this"
+        if name != lock:
+            text = f"PostgreSQL can't tell it from the lock {name} of loop[{other}]: rename one"
             meaning.problems.append(Problem(("loop", number, "lock"), text))
 
 

@@ -160,10 +160,10 @@ class Settings:
         None, checks.endpoint, "Where the status page is served, as a Twisted endpoint."
     )
     lock_interval: float = _key(
-        2.0, checks.seconds, "Seconds in which a lock is tried for again, if a loop has one."
+        2.0, checks.seconds, "Seconds in which a lock is tried for again, where a loop has one."
     )
     max_loops: int | None = _key(
-        None, checks.count, "How many loops with a lock run here at most; else any number."
+        None, checks.count, "How many locks this process holds at most; else any number."
     )
     host: str | None = _key(
         None, checks.name, "What this host is called in its fleet; else by its own name."
