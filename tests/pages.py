@@ -8,6 +8,9 @@ A page is run from top to bottom, in one namespace:
 * ``.. testsetup::`` is run too, and not shown to readers.
 
 What then stands in the namespace is run as well: each test case, and ``main(reactor)``.
+
+All other blocks are those of :func:`shown`: :mod:`tests.readers` does what they say, and
+:mod:`tests.claims` knows which test it is that a block has.
 """
 
 from __future__ import annotations
@@ -25,6 +28,16 @@ ROOT = Path(__file__).resolve().parent.parent
 _DIRECTIVE = re.compile(r"(?P<lead> *([*-] +|\d+\. +)?)\.\. (code-block:: python|testsetup::)\s*$")
 _OTHER_CODE = re.compile(r"\.\. (code|sourcecode|code-block|doctest|testcode):: *(py.*)?$")
 _OPTION = re.compile(r"\s*:(?P<name>[\w-]+):\s*(?P<value>.*)$")
+_SHOWN = re.compile(
+    r"(?P<lead> *([*-] +|\d+\. +)?)\.\. (?P<directive>code-block|literalinclude|testsetup)::"
+    r" *(?P<argument>\S*)\s*$"
+)
+# What shows code in any other way: nothing would run that.
+_UNSEEN = re.compile(
+    r"\.\. (parsed-literal|code|sourcecode|doctest|testcode|testoutput|highlight|raw)::"
+    r"|^(?! *\.\. ).*::\s*$"
+    r"|^(?!   ) *>>> "
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +78,26 @@ class Block:
             raise AssertionError(f"{name}, line {line}: got {failure.got!r}") from None
 
 
+@dataclass(frozen=True)
+class Shown:
+    """
+    Something that a page shows as code, of whatever kind.
+
+    :ivar line: that of its directive, from 1.
+    :ivar directive: ``code-block``, ``literalinclude`` or ``testsetup``.
+    :ivar kind: the language of a block, such as ``console``; the file that is included.
+    :ivar caption: None where there is none.
+    :ivar text: without its indentation; empty for a file that is included.
+    """
+
+    page: str
+    line: int
+    directive: str
+    kind: str
+    caption: str | None
+    text: str
+
+
 def pages() -> list[Path]:
     """Return the pages that may have code on them."""
     return [ROOT / "README.rst", *sorted((ROOT / "docs").glob("**/*.rst"))]
@@ -83,6 +116,29 @@ def blocks(page: Path) -> Iterator[Block]:
             raise ValueError(f"{page}, line {number + 1}: write it as '.. code-block:: python'")
         if directive:
             yield _block(page, lines, number + 1, len(directive["lead"]))
+
+
+def shown(page: Path) -> Iterator[Shown]:
+    """
+    Find everything that a page shows as code, in order.
+
+    :raises ValueError: for what is shown in a way that no test would see.
+    """
+    lines = page.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        if _UNSEEN.search(line):
+            raise ValueError(f"{page}, line {number + 1}: write it as '.. code-block:: KIND'")
+        if directive := _SHOWN.match(line):
+            yield _shown(page, lines, number, directive)
+
+
+def _shown(page: Path, lines: list[str], number: int, directive: re.Match[str]) -> Shown:
+    what, kind = directive["directive"], directive["argument"]
+    if what == "literalinclude":
+        return Shown(page.name, number + 1, what, kind, None, "")
+    _, options = _options(lines, number + 1)
+    text = _block(page, lines, number + 1, len(directive["lead"])).code.rstrip("\n")
+    return Shown(page.name, number + 1, what, kind, options.get("caption"), text)
 
 
 def run(page: Path) -> dict[str, object]:
@@ -109,10 +165,7 @@ def run(page: Path) -> dict[str, object]:
 
 def _block(page: Path, lines: list[str], start: int, indent: int) -> Block:
     """Read a block whose directive is on the line before ``start``, counted from 0."""
-    options = {}
-    while start < len(lines) and (option := _OPTION.match(lines[start])):
-        options[option["name"]] = option["value"]
-        start += 1
+    start, options = _options(lines, start)
     while start < len(lines) and not lines[start].strip():
         start += 1
     margin = len(lines[start]) - len(lines[start].lstrip()) if start < len(lines) else 0
@@ -126,3 +179,12 @@ def _block(page: Path, lines: list[str], start: int, indent: int) -> Block:
     caption = options.get("caption", "")
     module = caption.removesuffix(".py") if caption.endswith(".py") else None
     return Block(page, start + 1, "\n".join(code).rstrip() + "\n", module)
+
+
+def _options(lines: list[str], start: int) -> tuple[int, dict[str, str]]:
+    """Read a directive's options; return where they end, too."""
+    options = {}
+    while start < len(lines) and (option := _OPTION.match(lines[start])):
+        options[option["name"]] = option["value"]
+        start += 1
+    return start, options

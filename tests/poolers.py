@@ -20,6 +20,7 @@ from txdoorbell.embedded.server import free_port
 
 _SETTINGS = """\
 [databases]
+{databases}
 * = host={host} port={server_port} user={user}
 
 [pgbouncer]
@@ -39,13 +40,19 @@ class PgBouncer:
     :param testcase: its cleanup ends the pooler.
     :param dsn: the server behind it.
     :param mode: ``session``, ``transaction`` or ``statement``.
+    :param databases: lines of its section of databases, besides the one for all others.
     :param settings: further ones of PgBouncer's.
     :raises SkipTest: there is no such program here.
     :ivar dsn: how to connect through it.
     """
 
     def __init__(
-        self, testcase: SynchronousTestCase, dsn: str, mode: str = "session", **settings: Any
+        self,
+        testcase: SynchronousTestCase,
+        dsn: str,
+        mode: str = "session",
+        databases: str = "",
+        **settings: Any,
     ) -> None:
         self._program = find_pgbouncer()
         server = parse_dsn(dsn)
@@ -57,6 +64,7 @@ class PgBouncer:
             user=server["user"],
             port=self._port,
             mode=mode,
+            databases=databases,
         )
         text += "".join(f"{name} = {value}\n" for name, value in settings.items())
         (self._folder / "pgbouncer.ini").write_text(text)

@@ -10,9 +10,10 @@ from unittest import TestResult, TestSuite
 
 from psycopg2.extensions import parse_dsn
 from twisted.internet.defer import Deferred
+from twisted.python.reflect import namedAny
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from tests import pages
+from tests import claims, pages
 from tests.servers import shared_server
 
 VARIABLES = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "dbname": "PGDATABASE"}
@@ -90,6 +91,63 @@ def add_test(page: Path) -> None:
 for _page in pages.pages():
     if any(pages.blocks(_page)):
         add_test(_page)
+
+
+class ClaimTests(SynchronousTestCase):
+    """No block of any page goes without a test."""
+
+    def shown(self) -> list[pages.Shown]:
+        """Return all blocks of all pages."""
+        return [block for page in pages.pages() for block in pages.shown(page)]
+
+    def test_each(self) -> None:
+        """Each block has a test, or a reason why it needs none."""
+        orphans = [
+            f"{block.page}, line {block.line}: a block of {block.kind}"
+            for block in self.shown()
+            if not claims.claim_of(block)
+        ]
+        self.assertEqual(orphans, [], "\nLet a test run it, and claim it in tests/claims.py")
+
+    def test_new_one(self) -> None:
+        """One that somebody adds without a test is found, of whatever kind."""
+        page = Path(self.mktemp()).with_suffix(".rst")
+        for kind in ("console", "toml", "sql", "ini", "text"):
+            page.write_text(f"* So:\n\n  .. code-block:: {kind}\n\n     new\n")
+            (block,) = pages.shown(page)
+            self.assertIsNone(claims.claim_of(block))
+        page.write_text(".. literalinclude:: examples/new.py\n")
+        (block,) = pages.shown(page)
+        self.assertIsNone(claims.claim_of(block))
+
+    def test_unseen(self) -> None:
+        """Code that is written in a way that no test sees is a mistake."""
+        page = Path(self.mktemp()).with_suffix(".rst")
+        for text in ("So::\n\n   $ new\n", ".. parsed-literal::\n\n   new\n", ">>> new\n"):
+            page.write_text(text)
+            with self.assertRaisesRegex(ValueError, "line 1: write it as"):
+                list(pages.shown(page))
+
+    def test_tests(self) -> None:
+        """The tests that are named exist; those that follow a page name it."""
+        for test in {*claims.ALONE.values(), *claims.FILES.values(), claims.PYTHON}:
+            self.assertTrue(callable(namedAny(test)), test)
+        for page, test in claims.FOLLOWED.items():
+            self.assertRegex(inspect.getsource(namedAny(test)), f'follow\\("(docs/)?{page}"\\)')
+
+    def test_none_stale(self) -> None:
+        """Nothing is claimed that isn't there, and what stands alone does."""
+        blocks = self.shown()
+        included = {block.kind for block in blocks if block.directive == "literalinclude"}
+        self.assertEqual(set(claims.FILES) - included, set())
+        self.assertEqual(set(claims.FOLLOWED) - {block.page for block in blocks}, set())
+        places = [(block.page, block.kind) for block in blocks]
+        self.assertEqual([places.count(place) for place in claims.ALONE], [1] * len(claims.ALONE))
+        exempt = [block for block in blocks if claims.exemption(block)]
+        self.assertEqual(len(exempt), len(claims.EXEMPT))
+
+    if not (pages.ROOT / "docs").is_dir():
+        skip = "the documentation is not installed"
 
 
 class RunnerTests(SynchronousTestCase):

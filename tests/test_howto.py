@@ -1,123 +1,55 @@
-"""The how-to pages: what they show is done, in their order, and comes to what they say."""
+"""The pages with commands: what they show is done, in their order, and comes to what they say."""
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
-import sys
-from collections.abc import Iterator
-from itertools import count
-from pathlib import Path
-from textwrap import dedent
+import tomllib
 
-from psycopg2.extensions import make_dsn, parse_dsn
+import psycopg2
+from psycopg2.extensions import parse_dsn
 
-from tests.commands import Command, CommandTestCase, environment
-from tests.pages import ROOT
-from tests.servers import execute, shared_server
+from tests import pages
+from tests.poolers import PgBouncer
+from tests.readers import ReaderTestCase
+from tests.servers import execute
 from tests.waiting import wait_for
+from txdoorbell.embedded import PostgresServer
+from txdoorbell.settling.shape import structure
 
-PAGES = ROOT / "docs"
-_BLOCK = re.compile(
-    r"^(?P<indent> *)\.\. code-block:: (?P<kind>\w+)\n(?: +:caption: (?P<name>\S+)\n)?\n"
-    r"(?P<text>(?:(?P=indent) {3}.*\n|\n)+)",
-    re.M,
-)
-_COMMAND = re.compile(r"^\$ (?P<line>.*)\n?(?P<output>(?:[^$\n].*\n?)*)", re.M)
+RINGS = "txdoorbell sql shop.job --channel jobs --apply"
+FUNCTION = "def process():\n    print('looking for work')\n\n\nsend = process\n"
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str | None, str]]:
-    """Return the kind, the file name and the text of each block of a page."""
-    for block in _BLOCK.finditer(page.read_text(encoding="utf-8")):
-        yield block["kind"], block["name"], dedent(block["text"]).strip()
+class HowtoTests(ReaderTestCase):
+    """One test for each page that tells how to do something."""
 
+    async def test_readme(self) -> None:
+        """The demo runs, and what the command line does is done with a function of one's own."""
+        self.save("jobs.py", FUNCTION)
+        await self.follow("README.rst")
 
-class HowtoTests(CommandTestCase):
-    """
-    One test for each page, in a database and a directory of its own.
-
-    SQL is run, modules are saved, commands are given, and those of the last program's lines that
-    the page shows are printed.
-    """
-
-    skip = None if PAGES.is_dir() else "the documentation is not installed"
-    names = count()
-
-    def setUp(self) -> None:
-        """Make the database, and let libpq's environment lead there."""
-        super().setUp()
-        server, name = shared_server().dsn, f"howto{next(self.names)}"
-        execute(server, f"create database {name}")
-        self.addCleanup(execute, server, f"drop database {name} with (force)")
-        self.dsn = make_dsn(server, dbname=name)
-        place = parse_dsn(self.dsn)
-        self.environ = {
-            **environment(),
-            "PGHOST": place["host"],
-            "PGPORT": place["port"],
-            "PGUSER": place["user"],
-            "PGDATABASE": place["dbname"],
-        }
-        self.program: Command | None = None
-
-    async def follow(self, page: Path) -> None:
-        """Do what a page says."""
-        for kind, name, text in blocks(page):
-            if kind == "postgresql":
-                execute(self.dsn, text)
-            elif kind == "python":
-                (self.directory / str(name)).write_text(text)
-            elif kind == "console":
-                for command in _COMMAND.finditer(text):
-                    await self.give(*shlex.split(command["line"]), output=command["output"])
-            elif kind == "text":
-                await self.see(text.splitlines())
-
-    async def give(self, command: str, *arguments: str, output: str) -> None:
-        """Give a command; one that goes on is waited for until it listens, or prints."""
-        if command == "txdoorbell":
-            given = self.txdoorbell(*arguments, environ=self.environ)
-            status = 1 if "warning: " in output else 0
-            self.assertEqual((await given.ends(), given.err), (status, ""))
-            if output:
-                pattern = re.escape(output.strip()).replace(re.escape("..."), ".*")
-                self.assertRegex(given.out.strip(), f"^{pattern}$")
-        elif command == "psql":
-            self.assertEqual(arguments[0], "-c")
-            execute(self.dsn, arguments[1])
-        elif command == "twistd":
-            self.program = self.twistd(*arguments, environ=self.environ)
-            await self.program.prints("is listening")
-        else:
-            self.assertEqual(command, "python")
-            script = [sys.executable, *arguments]
-            self.program = Command(self, *script, cwd=self.directory, environ=self.environ)
-            await self.program.prints("\n")
-
-    async def see(self, lines: list[str]) -> None:
-        """See lines in the output of the program, in this order, and no error."""
-        assert self.program is not None
-        for line in lines:
-            await self.program.prints(f"{line}\n")
-        found = [self.program.out.index(f"{line}\n") for line in lines]
-        self.assertEqual(found, sorted(found))
-        self.assertNotIn("Traceback", self.program.out + self.program.err)
+    async def test_quick_start(self) -> None:
+        """A newcomer comes from an empty directory to a function rung by a table of their own."""
+        self.directory = self.directory / "txdoorbell"
+        self.directory.mkdir()
+        await self.follow("docs/quickstart.rst")
 
     async def test_jobs(self) -> None:
         """Three jobs are done."""
-        await self.follow(PAGES / "howto-jobs.rst")
+        await self.follow("docs/howto-jobs.rst")
 
     async def test_outbox(self) -> None:
         """A message is sent, and gone."""
-        await self.follow(PAGES / "howto-outbox.rst")
+        await self.follow("docs/howto-outbox.rst")
 
     async def test_cache(self) -> None:
         """A price that changes is seen."""
-        await self.follow(PAGES / "howto-cache.rst")
+        await self.follow("docs/howto-cache.rst")
 
     async def test_periodic(self) -> None:
         """What is due is done, and is due again tomorrow."""
-        await self.follow(PAGES / "howto-periodic.rst")
+        await self.follow("docs/howto-periodic.rst")
         # It prints before it commits.
         await wait_for("tomorrow", lambda: round(self.days_to_go(), 2) == 1)
 
@@ -126,6 +58,142 @@ class HowtoTests(CommandTestCase):
         [(ahead,)] = execute(self.dsn, "select next - now() from plan")
         return float(ahead.total_seconds() / 86400)
 
+    async def test_fleet(self) -> None:
+        """Who holds a lock runs, and each new holder has another lease."""
+        await self.follow("docs/fleet.rst")
+
     async def test_sql(self) -> None:
         """The commands print what the page shows."""
-        await self.follow(PAGES / "sql.rst")
+        await self.follow("docs/sql.rst")
+
+    async def test_sql_operation(self) -> None:
+        """A payload of the operation is the one that the page shows."""
+        (shown,) = [b.text for b in pages.shown(pages.ROOT / "docs/sql.rst") if b.kind == "json"]
+        execute(self.dsn, "create schema shop; create table shop.job (id int primary key)")
+        await self.give("txdoorbell sql shop.job --channel jobs --payload operation --apply")
+        listener = psycopg2.connect(self.dsn)
+        self.addCleanup(listener.close)
+        listener.autocommit = True
+        listener.cursor().execute("listen jobs")
+        execute(self.dsn, "insert into shop.job values (1)")
+        listener.poll()
+        self.assertEqual(json.loads(listener.notifies[0].payload), json.loads(shown))
+
+
+class LookUpTests(ReaderTestCase):
+    """The pages in which one looks up a command."""
+
+    def shop(self) -> None:
+        """Let there be the modules, and the table, of the pages' shop."""
+        self.save("shop/jobs.py", FUNCTION)
+        self.save("shop/mail.py", FUNCTION)
+        execute(self.dsn, "create schema shop")
+        execute(self.dsn, "create table shop.job (id int primary key, state text default 'ready')")
+
+    async def test_commands(self) -> None:
+        """Each command does its work."""
+        self.shop()
+        self.save("jobs.py", FUNCTION)
+        self.save("doorbell.toml", 'channels = ["jobs"]\n[[function]]\ncall = "jobs:process"')
+        self.before["txdoorbell ring doorbell hello --embedded"] = self.first_try
+        self.before["txdoorbell sql --lint"] = lambda: self.give(RINGS)
+        await self.follow("docs/commands.rst")
+
+    async def first_try(self) -> None:
+        """Let a private PostgreSQL run."""
+        server = PostgresServer(self.directory / "doorbell-data")
+        server.start()
+        self.addCleanup(server.stop, "immediate")
+
+    async def test_status(self) -> None:
+        """The page, its command and its actions answer."""
+        self.save("jobs.py", FUNCTION)
+        self.save("doorbell.toml", 'channels = ["jobs"]')
+        at = "--channel jobs --processor jobs:process --status unix:doorbell.sock"
+        self.before["txdoorbell status unix"] = lambda: self.start(f"twistd -n doorbell {at}")
+        self.before["curl"] = lambda: self.start(self.with_token())
+        await self.follow("docs/status.rst")
+
+    def with_token(self) -> str:
+        """Return a command that lets ring whoever knows the token."""
+        at = f"--status tcp:{self.port}:interface=127.0.0.1 --status-token-file doorbell.token"
+        return f"twistd -n doorbell --config doorbell.toml {at}"
+
+
+class ConfigurationTests(ReaderTestCase):
+    """The page on configuration files."""
+
+    database = "shop"
+
+    async def test_configuration(self) -> None:
+        """The file can be used, its mistakes are told, and it is read again."""
+        self.environ["SHOP_PASSWORD"] = "secret"
+        self.save("shop/jobs.py", FUNCTION)
+        self.save("shop/mail.py", FUNCTION)
+        self.before["twistd -n doorbell --config"] = self.make_mistakes
+        self.before["txdoorbell check"] = self.correct
+        self.before["kill"] = lambda: self.start("twistd -n doorbell --config doorbell.toml")
+        await self.follow("docs/configuration.rst")
+
+    async def make_mistakes(self) -> None:
+        """Write the two mistakes that the page shows."""
+        self.save("doorbell.toml", '\nintervall = 3\n\n\n\n[[loop]]\n\n\ntimeout = "5 min"')
+
+    async def correct(self) -> None:
+        """Write what the page shows at its beginning."""
+        for block in pages.shown(pages.ROOT / "docs/configuration.rst"):
+            if block.caption == "doorbell.toml":
+                self.save(block.caption, block.text)
+
+
+class DeployingTests(ReaderTestCase):
+    """The page on deploying."""
+
+    async def test_log(self) -> None:
+        """An error is found by jq in a log of JSON."""
+        self.save("broken.py", "def process():\n    raise RuntimeError('no')")
+        self.save("doorbell.toml", '[[function]]\ncall = "broken:process"')
+        await self.follow("docs/deploying.rst")
+
+
+class ExampleTests(ReaderTestCase):
+    """The page of the example, in whose directory its commands are given."""
+
+    database = "postgres_of_mine"
+
+    async def test_shop(self) -> None:
+        """The shop opens, and takes orders."""
+        example = pages.ROOT / "docs" / "examples" / "jobs"
+        for file in example.iterdir():
+            if file.is_file():
+                self.save(file.name, file.read_text())
+        await self.follow("docs/examples.rst")
+
+
+class PoolerTests(ReaderTestCase):
+    """The page on PgBouncer."""
+
+    async def test_pooler(self) -> None:
+        """Its settings let a doorbell hear, and its check tells where one can't."""
+        toml, ini, console = self.blocks()
+        self.assertEqual(structure(tomllib.loads(toml))[1], [])
+        server = parse_dsn(self.dsn)
+        own = re.sub(r"host=\S+", f"host=127.0.0.1 port={server['port']} user=postgres", ini)
+        pooler = PgBouncer(self, self.dsn, "transaction", databases=own.partition("\n")[2])
+        for name, status in (("app", 1), ("app_listen", 0)):
+            self.save("doorbell.toml", f'[database]\ndsn = "{pooler.dsn} dbname={name}"')
+            check = self.sh(console.removeprefix("$ "))
+            self.assertEqual(await check.ends(), status, check.out)
+            self.assertEqual("a ring is not heard" in check.out, bool(status), check.out)
+
+    def blocks(self) -> list[str]:
+        """Return the page's three blocks."""
+        return [block.text for block in pages.shown(pages.ROOT / "docs/howto-pooler.rst")]
+
+
+class PerformanceTests(ReaderTestCase):
+    """The page on performance."""
+
+    async def test_bench(self) -> None:
+        """It is known how; to do it takes half an hour."""
+        await self.follow("docs/performance.rst")
