@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.test_config import HERE, ConfigTestCase
 from txdoorbell.leadership import lock_key
+from txdoorbell.settling.settings import Wal
 
 
 class GoodTests(ConfigTestCase):
@@ -30,10 +31,11 @@ class GoodTests(ConfigTestCase):
     def test_tables(self) -> None:
         """Tables arrive: those of every loop, and those of a function."""
         config = self.read(
-            'tables = ["jobs", "jobs"]\n'
+            'tables = ["jobs", "jobs"]\nwal = { publication = "shop", streaming = true }\n'
             f'[[function]]\ncall = "{HERE}:process"\ntables = ["shop.mail"]\n'
         )
         self.assertEqual(config.settings.tables, ("jobs",))
+        self.assertEqual(config.settings.wal, Wal("shop", True))
         self.assertEqual(dict(config.functions[0].options), {"tables": ("shop.mail",)})
         self.assertEqual(config.tables, {"jobs", "shop.mail"})
 
@@ -75,3 +77,9 @@ class BadTests(ConfigTestCase):
             "line 4: function[0].tables: expected names of tables, such as "
             '["jobs", "shop.mail"], not \'jobs\'',
         )
+
+    def test_publication(self) -> None:
+        """A publication's name leaves room for that of its second half."""
+        said = self.only(f'[wal]\npublication = "{60 * "x"}"\n')
+        self.assertIn("line 2: wal.publication: publication 'xxx", said)
+        self.assertIn("must have 1 to 55 bytes of UTF-8", said)

@@ -13,7 +13,15 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
 import txdoorbell
 from txdoorbell.config import ConfigError, read_config
-from txdoorbell.settling.settings import Database, Function, LoopOptions, Probe, Retry, Settings
+from txdoorbell.settling.settings import (
+    Database,
+    Function,
+    LoopOptions,
+    Probe,
+    Retry,
+    Settings,
+    Wal,
+)
 from txdoorbell.settling.shape import structure
 
 DOCS = Path(txdoorbell.__file__).resolve().parent.parent / "docs"
@@ -22,6 +30,7 @@ TABLES = [
     ("[database]", Database),
     ("[probe]", Probe),
     ("[retry]", Retry),
+    ("[wal]", Wal),
     ("[[loop]]", LoopOptions),
     ("[[function]]", Function),
 ]

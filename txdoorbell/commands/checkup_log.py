@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from txdoorbell.commands.checkup import CheckFailed, heard, probed
 from txdoorbell.listening.visit import Refused, visit
-from txdoorbell.settling.assembly import listener_options
+from txdoorbell.settling.assembly import wal_options
 from txdoorbell.settling.functions import Plan
 from txdoorbell.wal import WalSource, check_tables
 from txdoorbell.walreading import plan as publishing
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from txdoorbell.listening.session import Session
 
 __all__ = ["check_log"]
-
-PUBLICATION = "txdoorbell"
-"""That of :class:`txdoorbell.wal.WalSource`, which makes it."""
 
 
 async def check_log(reactor: Any, plan: Plan, dsn: str, say: Callable[[str, str], object]) -> None:
@@ -40,7 +37,7 @@ async def check_log(reactor: Any, plan: Plan, dsn: str, say: Callable[[str, str]
     if todo.statements:
         say("skipped", f"reading the log: the service first runs {'; '.join(todo.statements)}")
         return
-    options = listener_options(plan.settings)
+    options = wal_options(plan.settings)
     source = WalSource(reactor, dsn, tables=plan.tables, name="check", **options)
     async with heard(reactor, source, plan.settings):
         say("ok", f"the log is read for {names}")
@@ -49,15 +46,15 @@ async def check_log(reactor: Any, plan: Plan, dsn: str, say: Callable[[str, str]
 
 async def _plan(reactor: Any, plan: Plan, dsn: str) -> publishing.Plan:
     tables = check_tables(plan.tables)
-    within = plan.settings.database.query_timeout
+    within, name = plan.settings.database.query_timeout, plan.settings.wal.publication
 
     async def ask(session: Session) -> publishing.Plan:
         facts = await ask_facts(session, within)
         trees = await ask_trees(session, tables, within)
         publishing.troubles(facts, tables, trees)
-        both = publishing.both_names(PUBLICATION)
+        both = publishing.both_names(name)
         there = await ask_publications(session, both, trees, within)
-        return publishing.make_plan(PUBLICATION, trees, there)
+        return publishing.make_plan(name, trees, there)
 
     try:
         return await visit(reactor, dsn, ask)

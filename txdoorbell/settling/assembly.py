@@ -16,7 +16,7 @@ from txdoorbell.ringing.watched import WatchedDoorbell
 from txdoorbell.settling.functions import Changes, Plan, Roster
 from txdoorbell.settling.settings import LoopOptions, Settings
 
-__all__ = ["Assembly", "listener_options"]
+__all__ = ["Assembly", "listener_options", "wal_options"]
 
 
 class Assembly:
@@ -66,7 +66,7 @@ class Assembly:
             "stop_channel": settings.stop_channel,
             "give_up_after": settings.retry.give_up_after,
             "slow_after": settings.slow_after,
-            **_fleet_options(settings),
+            **_further_options(plan),
             **listener_options(settings),
         }
 
@@ -83,15 +83,18 @@ class Assembly:
         return Loop(self._reactor, **given)
 
 
-def _fleet_options(settings: Settings) -> dict[str, Any]:
+def _further_options(plan: Plan) -> dict[str, Any]:
     """Return what a doorbell is told of locks and tables, if there are any."""
+    settings = plan.settings
     lock = _loops(settings)[0].lock
-    fleet: dict[str, Any] = {} if lock is None else {"lock": lock}
+    further: dict[str, Any] = {} if lock is None else {"lock": lock}
     for key in ("tables", "lock_interval", "max_loops", "host"):
         value = getattr(settings, key)
         if value != getattr(Settings, key):
-            fleet[key] = value
-    return fleet
+            further[key] = value
+    if plan.tables:
+        further["wal_options"] = wal_options(settings)
+    return further
 
 
 def listener_options(settings: Settings) -> dict[str, Any]:
@@ -106,6 +109,11 @@ def listener_options(settings: Settings) -> dict[str, Any]:
         "probe_timeout": settings.probe.timeout,
         "backoff": backoff_policy(retry.initial, retry.maximum, retry.factor),
     }
+
+
+def wal_options(settings: Settings) -> dict[str, Any]:
+    """Return what a reader of the write-ahead log is told beside the DSN and the tables."""
+    return {**listener_options(settings), **asdict(settings.wal)}
 
 
 def _loops(settings: Settings) -> tuple[LoopOptions, ...]:

@@ -171,3 +171,14 @@ def table(name: str) -> str:
 
     parse_table(name)
     return name.strip()
+
+
+def publication(value: object) -> str:
+    """
+    Take the name of a publication.
+
+    :raises ValueError: for one that is too long, or can't be.
+    """
+    from txdoorbell.walreading.plan import check_publication
+
+    return check_publication(text(value))

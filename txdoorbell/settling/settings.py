@@ -13,7 +13,7 @@ from typing import Any
 
 from txdoorbell.settling import checks
 
-__all__ = ["Database", "Function", "LoopOptions", "Probe", "Retry", "Settings"]
+__all__ = ["Database", "Function", "LoopOptions", "Probe", "Retry", "Settings", "Wal"]
 
 
 def _key(
@@ -71,6 +71,18 @@ class Retry:
     factor: float = _key(2.0, checks.factor, "What the delay grows by with each failure.")
     give_up_after: float | None = _key(
         None, checks.seconds, "Seconds without hearing after which the process ends with status 1."
+    )
+
+
+@dataclass(frozen=True)
+class Wal:
+    """How the write-ahead log is read, where there are tables."""
+
+    publication: str = _key(
+        "txdoorbell", checks.publication, "The publication that is read from, and made if it lacks."
+    )
+    streaming: bool = _key(
+        False, checks.boolean, "Whether a large transaction is sent while it is still open."
     )
 
 
@@ -171,5 +183,6 @@ class Settings:
     database: Database = field(default_factory=Database)
     probe: Probe = field(default_factory=Probe)
     retry: Retry = field(default_factory=Retry)
+    wal: Wal = field(default_factory=Wal)
     loop: tuple[LoopOptions, ...] = ()
     function: tuple[Function, ...] = ()
