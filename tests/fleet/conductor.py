@@ -74,7 +74,7 @@ class Fleet:
         self._statuses: Counter[int | None] = Counter()
         self._say = say
         self._ringer = Ringer(server.dsn, rate=15.0)
-        self._deadline = 20.0 + 3 * self.lease
+        self._deadline = 20.0 + 4 * min(each.lease for each in terms)
 
     # -- what faults ask for
 
@@ -148,12 +148,10 @@ class Fleet:
 
     def _situation(self) -> str:
         """Say who is out, who holds what, and who has written last."""
-        members = [
-            f"{m.boot}{' frozen' * m.frozen}{' ended' * (not m.alive)}" for m in self.members
-        ]
+        members = list(map(str, self.members))
         try:
             locks = self.database.execute(_HOLDERS)
-            return f"processes {members}, locks {locks}, fence {self.fence()}"
+            return f"processes {members}, locks {locks}, writes {self.fence()}"
         except psycopg2.Error as error:
             return f"processes {members}; the server: {error}"
 

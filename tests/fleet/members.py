@@ -27,25 +27,23 @@ class Terms:
     """
     The settings on which take-over depends.
 
-    :ivar lock_interval: seconds between two tries of a standby.
-    :ivar heartbeat: seconds of silence after which a holder shows that it lives.
+    :ivar lock_interval: seconds between two tries of a standby, and two signs of life of a holder.
     :ivar max_loops: how many loops a process takes.
     """
 
     lock_interval: float = 0.3
-    heartbeat: float = 0.3
     max_loops: int = 2
 
     @property
     def lease(self) -> float:
         """For how long a holder may be silent; then the server frees its lock."""
-        return 3 * self.heartbeat
+        return 3 * self.lock_interval
 
 
 HASTY = Terms()
 """Short ones: many faults a minute."""
 
-USUAL = Terms(2.0, 10.0)
+USUAL = Terms(2.0)
 """The defaults."""
 
 
@@ -87,7 +85,7 @@ class Member:
 
     @property
     def well(self) -> bool:
-        """Whether there is one that runs and is connected, as far as anybody knows."""
+        """Whether there is one that nothing was done to."""
         return self.alive and not self.frozen and not self.wire.silent
 
     @property
@@ -100,6 +98,13 @@ class Member:
     def status(self) -> int | None:
         """How the last one ended; None when it lives, or when there was none."""
         return None if self._process is None else self._process.poll()
+
+    def __str__(self) -> str:
+        state = "frozen" if self.frozen else "cut off" if self.wire.silent else "well"
+        if not self.alive:
+            words = self.log.read_text(errors="replace").splitlines()[-1:] if self.boot else []
+            state = f"ended with {self.status}, its last words: {words}"
+        return f"{self.boot}: {state}"
 
     def start(self) -> None:
         """Start a process; there must be none."""
@@ -174,7 +179,6 @@ def configuration(name: str, dsn: str, terms: Terms) -> str:
         f"dsn = {json.dumps(dsn)}",
         "connect_timeout = 2.0",
         "query_timeout = 2.0",
-        f"heartbeat = {terms.heartbeat}",
         "[retry]",
         "maximum = 0.3",
     ]
