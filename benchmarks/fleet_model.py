@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import count
-from math import inf
+from math import ceil, inf
 from random import Random
 
 from txdoorbell.fleet.policy import FIRST, Placement, weight
@@ -44,14 +44,14 @@ class Size:
     """
     A fleet, and its settings.
 
-    :ivar believed: how many hosts they take themselves for, if that differs.
+    :ivar told: how many hosts they are told that there are.
     """
 
     hosts: int
     loops: int
     max_loops: int | None = None
     lock_interval: float = 2.0
-    believed: int | None = None
+    told: int | None = None
 
 
 @dataclass
@@ -113,19 +113,17 @@ class Fleet:
         self.random = Random(seed)
         self.now = 0.0
         self.tally = Tally()
-        self.known = size.believed or size.hosts
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         names = [f"loop{number}" for number in range(size.loops)]
         self.free = {name: Free(0.0, 0.0) for name in names}
-        self._liking, likes = _liking(size.hosts, size.loops, self.known)
+        self._liking, likes = _liking(size.hosts, size.loops, size.told)
         self.hosts = [Host(self._placement(number), likes[number]) for number in range(size.hosts)]
 
     def _placement(self, number: int) -> Placement:
         size = self.size
-        return Placement(
-            f"host{number}", size.lock_interval, size.max_loops, chance=self.random.random
-        )
+        name, chance = f"host{number}", self.random.random
+        return Placement(name, size.lock_interval, size.max_loops, size.told, chance)
 
     def at(self, when: float, do: Callable[[], object]) -> None:
         """Do something later."""
@@ -160,7 +158,7 @@ class Fleet:
         return tries
 
     def _try_in_turn(self, host: Host) -> None:
-        """Try in one statement; locks that are held are only counted, since nothing comes of it."""
+        """Try for each; locks that others hold are only counted, since nothing comes of it."""
         if not host.placement.has_room(len(host.held)):
             return
         share = len(host.likes) / self.size.loops
@@ -174,10 +172,10 @@ class Fleet:
     def _is_open(self, loop: str, host: Host) -> bool:
         if loop in host.planned:
             return False
-        if host.placement.prefers(loop, self.known):
+        if host.placement.prefers(loop):
             return True
         reserved = max(host.reserved, self.free[loop].rung + host.placement.longest_wait)
-        return self.now >= reserved and host.placement.tries(loop, self.known)
+        return self.now >= reserved and host.placement.tries(loop)
 
     def _plan(self, host: Host, loop: str, since: float, wait: Wait) -> None:
         """Let a host try once its head start has passed, counted from ``since``."""
@@ -200,11 +198,14 @@ class Fleet:
         self.at(since + wait(loop, len(host.held)), tries)
 
     def _note(self, host: Host, tries: int) -> None:
-        slot = int(self.now / SLOT)
+        """Count tries. As many as there is room for go together: all of them may succeed."""
+        slot, most = int(self.now / SLOT), self.size.max_loops
         self.tally.tries[slot] += tries
-        if self.now - host.spoke >= GATHERED:
+        if most is not None:
+            self.tally.statements[slot] += ceil(tries / (most - len(host.held)))
+        elif self.now - host.spoke >= GATHERED:
             self.tally.statements[slot] += 1
-            host.spoke = self.now
+        host.spoke = self.now
 
     def _take(self, host: Host, loop: str) -> None:
         free = self.free.pop(loop)
@@ -256,11 +257,13 @@ class Fleet:
 
 
 @cache
-def _liking(hosts: int, loops: int, known: int) -> tuple[dict[str, list[int]], list[list[str]]]:
+def _liking(
+    hosts: int, loops: int, told: int | None
+) -> tuple[dict[str, list[int]], list[list[str]]]:
     """Return which hosts prefer each loop, and which loops each host prefers."""
     names = [f"loop{number}" for number in range(loops)]
-    placements = [Placement(f"host{number}") for number in range(hosts)]
-    likes = [[name for name in names if one.prefers(name, known)] for one in placements]
+    placements = [Placement(f"host{number}", hosts=told) for number in range(hosts)]
+    likes = [[name for name in names if one.prefers(name)] for one in placements]
     liking: dict[str, list[int]] = {name: [] for name in names}
     for number, liked in enumerate(likes):
         for name in liked:

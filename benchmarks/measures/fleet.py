@@ -16,10 +16,12 @@ SIZES = (
     Size(2, 5),
     Size(8, 5),
     Size(50, 200),
-    Size(1_000, 10_000),
-    Size(1_000, 10_000, max_loops=20),
-    Size(1_000, 10_000, max_loops=12),
-    Size(1_000, 10_000, believed=2_000),
+    Size(100, 1_000),
+    Size(100, 1_000, max_loops=20),
+    Size(1_000, 10_000, told=1_000),
+    Size(1_000, 10_000, max_loops=20, told=1_000),
+    Size(1_000, 10_000, max_loops=12, told=1_000),
+    Size(1_000, 10_000, told=2_000),
 )
 
 QUICK = (Size(8, 5), Size(50, 200))
@@ -186,8 +188,8 @@ def ask(seconds: float) -> dict[str, Any]:
 
 def _title(size: Size) -> str:
     limit = f", ``max_loops`` {size.max_loops}" if size.max_loops else ""
-    wrong = f", which take themselves for {size.believed:,}" if size.believed else ""
-    return f"{size.hosts:,} hosts{wrong}, {size.loops:,} loops{limit}"
+    told = f", told that they are {size.told:,}" if size.told else ""
+    return f"{size.hosts:,} hosts{told}, {size.loops:,} loops{limit}"
 
 
 def _table(title: str, figures: dict[str, Figures], real: Figures) -> Table:

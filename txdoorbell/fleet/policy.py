@@ -70,6 +70,7 @@ class Placement:
     :ivar lock_interval: within this a standby has tried again, so also the longest that a lock
         stays free of which nobody said that it is.
     :ivar max_loops: how many loops this host takes; None means any number.
+    :ivar hosts: how many hosts there are, roughly; None for not many. It may be wrong by half.
     :ivar chance: returns a random number from 0 to less than 1.
     :raises ValueError: for a name that is empty, or a number that can't be; it is named.
     """
@@ -77,6 +78,7 @@ class Placement:
     host: str
     lock_interval: float = 2.0
     max_loops: int | None = None
+    hosts: int | None = None
     chance: Callable[[], float] = random
     _tie: float = field(init=False, repr=False, compare=False)
 
@@ -86,8 +88,9 @@ class Placement:
             raise ValueError("a host of a fleet needs a name: host=''")
         if not 0 < self.lock_interval < inf:
             raise ValueError(f"lock_interval is a number of seconds, above 0: {self.lock_interval}")
-        if self.max_loops is not None and not _is_count(self.max_loops):
-            raise ValueError(f"max_loops is a whole number, at least 1, or None: {self.max_loops}")
+        for name, number in (("max_loops", self.max_loops), ("hosts", self.hosts)):
+            if number is not None and not _is_count(number):
+                raise ValueError(f"{name} is a whole number, at least 1, or None: {number}")
         object.__setattr__(self, "_tie", TIE * self.chance())
 
     @property
@@ -142,30 +145,28 @@ class Placement:
         """Return the time from one round of tries to the next, with :data:`JITTER`."""
         return self.lock_interval * (1.0 - JITTER * self.chance())
 
-    def prefers(self, loop: str, hosts: int | None = None) -> bool:
+    def prefers(self, loop: str) -> bool:
         """
         Say whether this host is among those that try whenever the lock may be free.
 
         In a small fleet all are. In a large one, these are the :data:`STANDBYS` (on average) that
         like the loop best: that all try for everything is more than a server can bear.
-
-        :param hosts: how many hosts there are, roughly; None for a few.
         """
-        return weight(self.host, loop) >= 1.0 - _share(hosts)
+        return weight(self.host, loop) >= 1.0 - self._share
 
-    def tries(self, loop: str, hosts: int | None = None) -> bool:
+    def tries(self, loop: str) -> bool:
         """
         Say whether this host tries for a loop in this round, if it has room.
 
         It does for those that it prefers. Of the others it draws as many as are tried for by
         :data:`STANDBYS` hosts in a round, so that a loop isn't lost with those that prefer it.
         """
-        return self.prefers(loop, hosts) or self.chance() < _share(hosts)
+        return self.prefers(loop) or self.chance() < self._share
+
+    @property
+    def _share(self) -> float:
+        return 1.0 if self.hosts is None else min(1.0, STANDBYS / self.hosts)
 
 
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 1
-
-
-def _share(hosts: int | None) -> float:
-    return 1.0 if not hosts else min(1.0, STANDBYS / hosts)
