@@ -16,14 +16,15 @@ from twisted.logger import Logger
 
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.guard import guard_of
+from txdoorbell.leadership import Leadership
 from txdoorbell.loop import Loop, LoopBase
-from txdoorbell.loops.causes import Cause
 from txdoorbell.notification import Source, State, check_channel, check_payload
 from txdoorbell.processor import check_seconds
 from txdoorbell.ringing.alarm import Alarm
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.leaving import Leaving, stop_in_time
 from txdoorbell.ringing.lent import Lent
+from txdoorbell.ringing.polling import poll
 from txdoorbell.ringing.snapshot import doorbell_status
 from txdoorbell.ringing.stopchannel import StopChannel
 from txdoorbell.ringing.stream import NotificationStream, Streams
@@ -50,6 +51,11 @@ class Doorbell(Lent, MultiService):
     :param give_up_after: seconds without hearing after which the service resigns; None for never.
     :param slow_after: seconds for which the reactor must be blocked to be reported, with its stack.
     :param loop: the first loop; None makes one.
+    :param lock: the name of a lock without which the first loop does not run: see :meth:`add_loop`.
+    :param lock_interval: seconds between two tries for a lock whose holder may have died; also
+        between two questions to the server that prove that this process is alive. After three times
+        as long without one the server takes its locks away.
+    :param max_loops: how many locks this process holds at the most; None for any number.
     :param listener_options: see :class:`txdoorbell.listener.Listener`.
     :raises ValueError: for a channel, DSN or number that can't be.
     """
@@ -70,6 +76,9 @@ class Doorbell(Lent, MultiService):
         give_up_after: float | None = None,
         slow_after: float = 30.0,
         loop: Loop | None = None,
+        lock: str | None = None,
+        lock_interval: float = 2.0,
+        max_loops: int | None = None,
         **listener_options: Any,
     ) -> None:
         super().__init__()
@@ -92,10 +101,13 @@ class Doorbell(Lent, MultiService):
         if stop_channel is not None:
             told = StopChannel(reactor, self.stopService)
             self.switchboard.observe(told.notified, stop_channel)
+        self._locks = Leadership(
+            self._clock, self.listener, self.switchboard, lock_interval, max_loops
+        )
         self.loop = loop or Loop(reactor)
         self._lend(self.switchboard, self.loop)
         IService(self.listener).setServiceParent(self)
-        self.add_loop(self.loop)
+        self.add_loop(self.loop, lock=lock)
 
     # -- loops and channels
 
@@ -109,13 +121,22 @@ class Doorbell(Lent, MultiService):
         """The channels that ring a loop: those given, and those that functions name in ``add``."""
         return self._wiring.channels
 
-    def add_loop(self, loop: LoopBase) -> None:
+    def add_loop(self, loop: LoopBase, *, lock: str | None = None) -> None:
         """
         Ring a further loop by the same session; loops run beside each other.
 
         It becomes a child service of this one. It hears the channels of this service and those
         that its own functions name. A name that another child service has gets a number.
+
+        :param lock: the loop runs only while this process holds the advisory lock of this name: in
+            one process of all that name it, on as many hosts as there are. Elsewhere it is
+            suspended, and stands by. Its :attr:`~txdoorbell.loop.LoopBase.lease` says by which
+            lease it runs. None: it always runs.
+        :raises TypeError: for a lock that is no str, or a listener that can't hold one.
+        :raises ValueError: for a lock that can't be, or whose key is that of another one.
         """
+        if lock is not None:
+            self._locks.add(loop, lock)
         name_apart(loop, self.namedServices)
         IService(loop).setServiceParent(self)
         self._wiring.add_loop(loop)
@@ -186,21 +207,18 @@ class Doorbell(Lent, MultiService):
         Run everything once, now.
 
         On a service that isn't running, only its loops are started for it, and stopped again:
-        nothing is listened to.
+        nothing is listened to, and what needs a lock does not run.
 
-        :returns: fires when all loops are quiet.
+        :returns: fires when all loops are quiet. One that stands by for its lock is quiet: it runs
+            elsewhere.
         """
-        if self.running:
-            self._wiring.ring_all(Cause.RING)
-            return self._wiring.when_quiet().addCallback(_nothing)
-        for loop in self.loops:
-            loop.startService()
-        stopped = self._wiring.when_quiet().addCallback(lambda _: self._wiring.stop())
-        return stopped.addCallback(_nothing)
+        return poll(self._wiring, None if self.running else self._stop_loops)
 
     def status(self) -> DoorbellStatus:
         """Return a snapshot of all of it, immutable; it holds no password."""
-        return doorbell_status(self, self._ear, self._alarm.misses, self._guard.blocked_for)
+        return doorbell_status(
+            self, self._ear, self._locks, self._alarm.misses, self._guard.blocked_for
+        )
 
     def watch(self, function: Callable[[], None] | None) -> None:
         """Have :meth:`status` looked at, by one, each time it has changed; None for nobody."""
@@ -216,12 +234,15 @@ class Doorbell(Lent, MultiService):
             return
         self._leaving.started()
         super().startService()
+        self._locks.start()
         self._ear.start()
         self._guard.start()
 
     def stopService(self) -> Deferred[None]:
         """
         Stop the loops, then the listener, so that a function may ring to the last.
+
+        The lock of a loop is given back as soon as the loop has stopped, for another host to go on.
 
         :returns: fires when nothing of it is active any more: what is after ``stop_timeout``, and
             a further child after as long again, is left behind. A dead database delays nothing.
@@ -231,7 +252,8 @@ class Doorbell(Lent, MultiService):
         self._alarm.stop()
         self._ear.stop()
         self._streams.close_all()
-        stopping = self._wiring.stop().addCallback(lambda _: self._stop_others())
+        self._locks.stop()
+        stopping = self._stop_loops().addCallback(lambda _: self._stop_others())
         return stopping.addCallback(self._stopped)
 
     def restart(self) -> Deferred[None]:
@@ -245,6 +267,9 @@ class Doorbell(Lent, MultiService):
     def _stopped(self, _: object) -> None:
         if not self.running:
             self._leaving.stopped()
+
+    def _stop_loops(self) -> Deferred[list[None]]:
+        return self._wiring.stop(self._locks.give_back)
 
     def _stop_others(self) -> Deferred[None]:
         if self.running:

@@ -8,10 +8,11 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from txdoorbell.fleet.fake_locks import FakeLocks, FakeLockSource
 from txdoorbell.notification import (
     Audience,
-    Hearable,
     ListenerStopped,
+    Nobody,
     Notification,
     State,
     check_channel,
@@ -20,20 +21,7 @@ from txdoorbell.notification import (
 )
 
 
-class _Nobody:
-    """The audience of a listener that has none yet."""
-
-    def notified(self, notification: Hearable) -> None:
-        pass
-
-    def listening(self, channels: frozenset[str], fresh: bool) -> None:
-        pass
-
-    def state_changed(self, state: State, reason: str) -> None:
-        pass
-
-
-class FakeListener(Service):
+class FakeListener(FakeLockSource, Service):
     """
     A listener with no server behind it: the test says what is notified, and when it is lost.
 
@@ -44,12 +32,22 @@ class FakeListener(Service):
 
     :param reactor: a :class:`~twisted.internet.task.Clock`, or any reactor.
     :param pid: the process id of the backend that :meth:`notify` seems to use.
+    :param host: what leases call the host that it seems to be on.
+    :param locks: of its server; listeners that share them are a fleet. None: its own.
     """
 
-    def __init__(self, reactor: IReactorTime, pid: int = 4711) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        pid: int = 4711,
+        *,
+        host: str = "fake",
+        locks: FakeLocks | None = None,
+    ) -> None:
+        super().__init__(host, locks or FakeLocks())
         self.pid = pid
         self._reactor = reactor
-        self._audience: Audience = _Nobody()
+        self._audience: Audience = Nobody()
         self._state = State.STOPPED
         self._ended = False
         self._refusal: str | None = None
@@ -224,6 +222,8 @@ class FakeListener(Service):
 
     def _without_session(self, state: State, reason: str) -> None:
         self._listened = frozenset()
+        if state is not State.DEAF:
+            self._close_lock_session(reason or str(state))
         self._become(state, reason)
 
     def _connect(self) -> None:
@@ -239,6 +239,7 @@ class FakeListener(Service):
         self._listened = self._wanted
         self._become(State.LISTENING)
         self._tell_listening(self._listened, fresh=True)
+        self._open_lock_session()
 
     def _listen(self) -> None:
         if self._state is State.LISTENING:

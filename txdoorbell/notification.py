@@ -20,6 +20,7 @@ __all__ = [
     "GroupAudience",
     "Hearable",
     "ListenerStopped",
+    "Nobody",
     "Notification",
     "Source",
     "State",
@@ -177,6 +178,19 @@ class Audience(Protocol):
 
         :param reason: the cause in words, with no password in it; empty for none.
         """
+
+
+class Nobody:
+    """The audience of a source that has none yet."""
+
+    def notified(self, notification: Hearable) -> None:
+        """Do nothing."""
+
+    def listening(self, channels: frozenset[str], fresh: bool) -> None:
+        """Do nothing."""
+
+    def state_changed(self, state: State, reason: str) -> None:
+        """Do nothing."""
 
 
 @runtime_checkable

@@ -16,10 +16,11 @@ from twisted.internet.task import Clock
 
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.fakes import FakeListener
+from txdoorbell.fleet.fake_locks import FakeLocks
 from txdoorbell.loop import LoopBase
 from txdoorbell.notification import Notification, check_channel, check_payload
 
-__all__ = ["FakeListener", "advance_until_quiet", "ring"]
+__all__ = ["FakeListener", "FakeLocks", "advance_until_quiet", "ring"]
 
 
 def ring(

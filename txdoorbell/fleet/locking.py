@@ -139,11 +139,14 @@ class LockAudience(Protocol):
 class LockSource(Protocol):
     """A :class:`~txdoorbell.notification.Source` whose sessions can hold locks."""
 
-    def serve_locks(self, audience: LockAudience, interval: float, host: str) -> None:
+    @property
+    def host(self) -> str:
+        """What leases call this host."""
+
+    def serve_locks(self, audience: LockAudience, interval: float) -> None:
         """
         Make each session fit for locks, from now on: the one that there is, too.
 
         :param interval: seconds between two questions to the server, at the most; after three times
             as long without one it ends the session.
-        :param host: what leases say of this host.
         """

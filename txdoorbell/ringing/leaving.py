@@ -38,7 +38,13 @@ class Leaving:
         return self._waiters.when()
 
     def on_resign(self, function: Callable[[], object]) -> None:
-        """Have a function called when the service gives up for good."""
+        """
+        Have a function called when the service gives up for good.
+
+        It does when it has not been listening for ``give_up_after``, and when a function of a loop
+        with ``stuck="resign"`` ignores its cancellation: also one that was cancelled because the
+        lock of its loop was lost. A lost lock by itself is no end: the loop stands by for it.
+        """
         self._resignators.append(function)
 
     def resigned(self) -> None:

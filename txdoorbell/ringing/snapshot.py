@@ -14,19 +14,22 @@ from txdoorbell.status import (
 
 if TYPE_CHECKING:
     from txdoorbell.doorbell import Doorbell
+    from txdoorbell.leadership import Leadership
     from txdoorbell.ringing.ear import Ear
 
 
-def doorbell_status(bell: Doorbell, ear: Ear, misses: int, blocked_for: float) -> DoorbellStatus:
+def doorbell_status(
+    bell: Doorbell, ear: Ear, locks: Leadership, misses: int, blocked_for: float
+) -> DoorbellStatus:
     """Return how a doorbell is."""
-    loops = tuple(loop.status() for loop in bell.loops)
+    loops = tuple(locks.status(loop) for loop in bell.loops)
     listener = _listener_status(bell, ear)
     return DoorbellStatus(
         now=ear.now,
         name=bell.name or "doorbell",
         running=bool(bell.running),
         sick=_sick(loops, blocked_for),
-        unready=_unready(bell, ear, listener),
+        unready=(*_unready(bell, ear, listener), *locks.refusals()),
         misses=misses,
         interval=bell.interval,
         listener=listener,

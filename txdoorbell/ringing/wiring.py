@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from twisted.internet.defer import Deferred, gatherResults
 
@@ -89,9 +89,19 @@ class Wiring:
         """Wait until each loop has been quiet."""
         return gatherResults([loop.when_quiet() for loop in self._heard])
 
-    def stop(self) -> Deferred[list[None]]:
-        """Stop all loops; fires when nothing of any of them is active any more."""
-        return gatherResults([loop.stopService() for loop in self._heard], consumeErrors=True)
+    def stop(self, then: Callable[[LoopBase], Deferred[None]]) -> Deferred[list[None]]:
+        """
+        Stop all loops.
+
+        :param then: called with each loop that has stopped.
+        :returns: fires when nothing of any of them is active any more, and what that has asked for
+            has been done.
+        """
+        stopping = [
+            loop.stopService().addCallback(lambda _, stopped: then(stopped), loop)
+            for loop in self._heard
+        ]
+        return gatherResults(stopping, consumeErrors=True)
 
 
 def name_apart(loop: LoopBase, taken: Container[str]) -> None:
