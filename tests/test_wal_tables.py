@@ -180,6 +180,20 @@ class HearingTests(WalTestCase):
         await self.hears(audience, ("public.mail", "insert"))
         self.assertEqual(audience.states, [State.CONNECTING, State.LISTENING])
 
+    async def test_open_when_published(self) -> None:
+        """What an open transaction did before a table was published is caught up on at its end."""
+        source, audience = await self.listening()
+        connection = psycopg2.connect(self.dsn)
+        with connection.cursor() as cursor:
+            cursor.execute("insert into jobs (what) values ('x')")
+            source.set_tables(["jobs"])
+            await in_time("the table", source.when_listening())
+            audience.listens.clear()
+            connection.commit()
+        connection.close()
+        await wait_for("the catch-up", lambda: audience.listens)
+        self.assertEqual(audience.listens, [(source.tables, False)])
+
     async def test_later_table_missing(self) -> None:
         """One that is wanted later and isn't there: the log says so, the others are heard on."""
         source, audience = await self.listening("jobs")

@@ -15,7 +15,6 @@ from typing import NamedTuple
 __all__ = ["Changed", "Decoder", "Event", "MalformedMessage", "Message"]
 
 _WORD = Struct("!I")
-_TWO_WORDS = Struct("!II")
 _XID_OF_BEGIN = Struct("!16xI")
 _ROWS = frozenset((b"I", b"U", b"D"))
 _OPERATIONS = {b"I": "insert", b"U": "update", b"D": "delete", b"T": "truncate"}
@@ -107,7 +106,7 @@ class Decoder:
         if kind == b"E":
             self._at, self._current = 1, None
             return
-        number, second = _TWO_WORDS.unpack_from(text.ljust(9, b"\0"), 1)
+        [number] = _WORD.unpack_from(text, 1)
         if kind == b"S":
             self._at = 5
             self._current = self._streamed.setdefault(number, _Transaction(number))
@@ -115,7 +114,7 @@ class Decoder:
             self._commit(self._streamed.pop(number, None))
         elif kind == b"A":
             # Of another number than the transaction's, a part was undone: that rings for nothing.
-            if number == second:
+            if _WORD.unpack_from(text, 5) == (number,):
                 self._streamed.pop(number, None)
         else:
             raise ValueError("of an unknown kind")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from twisted.logger import Logger
+
 from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.session import DatabaseError, Session
 from txdoorbell.walreading.catalog import Facts, Tree, ask_facts, ask_publications, ask_trees
@@ -48,6 +50,8 @@ class Publisher:
     :param warn: given what an administrator should know, in one line, each time it is seen.
     """
 
+    log = Logger()
+
     def __init__(self, name: str, within: float, warn: Callable[[str], None]) -> None:
         self._name = name
         self._within = within
@@ -83,6 +87,7 @@ class Publisher:
         for statement in plan.statements:
             try:
                 await session.execute(statement, within=self._within)
+                self.log.info("run, so that the log can be read: {sql}", sql=statement)
             except DatabaseError as error:
                 if error.pgcode in _OVERTAKEN:
                     return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -20,25 +21,19 @@ from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
 from txdoorbell.listening.session import DatabaseError, SessionEnded
 from txdoorbell.notification import Hearable, Notification
-from txdoorbell.walreading.changes import tables_in
+from txdoorbell.walreading.changes import Table, tables_in
 from txdoorbell.walreading.directory import Directory
 from txdoorbell.walreading.pair import Gauge, Pair
 from txdoorbell.walreading.pgoutput import Decoder, Event, MalformedMessage, Message
 from txdoorbell.walreading.plan import Trouble
 from txdoorbell.walreading.prober import LogProber
 from txdoorbell.walreading.publisher import Publisher
-from txdoorbell.walreading.visibility import Gate
+from txdoorbell.walreading.visibility import Gate, Snapshot
 
 __all__ = ["LogSession"]
 
-_FORESEEN = (
-    SessionEnded,
-    DatabaseError,
-    LookupFailed,
-    MalformedMessage,
-    Trouble,
-    UnicodeError,
-)
+_USUAL = SessionEnded, DatabaseError, LookupFailed, UnicodeError
+_FORESEEN = (*_USUAL, MalformedMessage, Trouble)
 
 
 class LogSession:
@@ -88,7 +83,7 @@ class LogSession:
         hold = lambda: self._prober.has_session  # noqa: E731 - two lines more would say no more
         parts = reactor, connector, timing, publisher, gauge
         self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
-        self._gate = Gate(reactor, self._pair.look, self._release, self._failed)
+        self._gate = Gate(reactor, self._pair.look, self._failed)
         self._decoder = Decoder(self._interesting, self._read)
 
     # -- what the machine needs
@@ -190,11 +185,23 @@ class LogSession:
                 return
             added, self._committed = wanted - self._committed, wanted
             self._report.changed(added)
+            if tables_in(added):
+                await self._catch_up_late(tables_in(added))
 
     def _later(self) -> Deferred[None]:
         later: Deferred[None] = Deferred()
         self._announcer.later(lambda: None if self._over else later.callback(None))
         return later
+
+    async def _catch_up_late(self, tables: frozenset[Table]) -> None:
+        """
+        Have it caught up on once more with each transaction that is open now, at its end.
+
+        What that did before a table was published is not in what is read of the log.
+        """
+        snapshot = Snapshot.read(await self._pair.look())
+        for number in snapshot.in_progress:
+            self._gate.when_seen(number, partial(self._report.changed, tables))
 
     async def _follow(self, wanted: frozenset[str]) -> bool:
         """Read of other tables; where that can't be, go on as before and try again later."""
@@ -235,7 +242,7 @@ class LogSession:
             else:
                 others.append(event)
         if others:
-            self._gate.enter(transaction, others)
+            self._gate.when_seen(transaction, partial(self._release, others))
 
     def _release(self, events: list[Event]) -> None:
         for hearable in self._directory.hearables(events):
@@ -275,6 +282,7 @@ class LogSession:
                 tables=", ".join(sorted(mended)),
             )
             self._report.changed(mended)
+            await self._catch_up_late(mended)
 
     def heard(self) -> None:
         """Pass on that a probe was heard."""

@@ -40,7 +40,7 @@ class ReplicationSession(Session):
 
     _stream: Any = None
     _starting: Deferred[None] | None = None
-    _answer: Deferred[None] | None = None
+    _answers: tuple[Deferred[None], ...] = ()
     _feed: Callable[[bytes], object]
     _more: IDelayedCall | None = None
     _confirm: IDelayedCall | None = None
@@ -98,7 +98,7 @@ class ReplicationSession(Session):
         :returns: fires then; fails with :exc:`SessionEnded`.
         """
         answer: Deferred[None] = Deferred()
-        self._answer = answer
+        self._answers += (answer,)
         waited = self.expect(answer, "no answer to a keepalive", within)
         self._say(reply=True)
         return waited
@@ -127,8 +127,8 @@ class ReplicationSession(Session):
             self._go_on()
 
     def _answered_to_beat(self) -> None:
-        answer, self._answer = self._answer, None
-        if answer is not None:
+        answers, self._answers = self._answers, ()
+        for answer in answers:
             answer.callback(None)
 
     def _read(self) -> None:

@@ -17,23 +17,28 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from txdoorbell.clocks import monotonic_of
-from txdoorbell.walreading.pgoutput import Event
 
 __all__ = ["SNAPSHOT", "Gate", "Snapshot"]
 
 SNAPSHOT = "select pg_catalog.pg_current_snapshot()::text"
 
-_PAUSE = 0.002
-"""Seconds between two questions, at least: in a storm one answer serves many transactions."""
+_SHARE = 2.0
+"""After an answer nothing is asked for so many times as long as that took: in a storm one answer
+serves many transactions, and what it costs is bounded."""
 
-_LONGEST_PAUSE = 0.25
+_PAUSE = 0.002
+"""Seconds between two questions about a transaction that others don't see yet, at first."""
+
+_LONGEST_PAUSE = 1.0
 """Seconds between two questions about a transaction that others don't see for long, at most."""
 
 _WRAP = 1 << 32
 
+_Call = Callable[[], object]
+
 
 class Snapshot(NamedTuple):
-    """Which transactions have ended: those before ``end``, without those in progress."""
+    """Which transactions have ended: those with a number below ``end`` that aren't in progress."""
 
     end: int
     in_progress: frozenset[int]
@@ -45,7 +50,7 @@ class Snapshot(NamedTuple):
         return cls(int(end), frozenset(map(int, filter(None, running.split(",")))))
 
     def sees(self, number: int) -> bool:
-        """Say whether a committed transaction is seen, by the lower 32 bits of its number."""
+        """Say whether a transaction has ended, by the lower 32 bits of its number."""
         behind = (self.end - number) % _WRAP
         if behind == 0 or behind >= _WRAP // 2:
             return False
@@ -54,12 +59,11 @@ class Snapshot(NamedTuple):
 
 class Gate:
     """
-    Lets through what each transaction did, in order of commit, once it is seen.
+    Makes calls in the order in which they were asked for, each once a transaction is seen.
 
-    Nothing is asked while there is nothing to let through.
+    Nothing is asked while there is nothing to wait for.
 
     :param look: returns a Deferred with the answer to :data:`SNAPSHOT`.
-    :param release: given what one transaction did.
     :param failed: told when there is no answer.
     """
 
@@ -67,32 +71,32 @@ class Gate:
         self,
         reactor: IReactorTime,
         look: Callable[[], Deferred[str]],
-        release: Callable[[list[Event]], object],
         failed: Callable[[Failure], object],
     ) -> None:
         self._reactor = reactor
         self._now = monotonic_of(reactor)
         self._look = look
-        self._release = release
         self._failed = failed
-        self._held: list[tuple[int, list[Event]]] = []
+        self._held: list[tuple[int, _Call]] = []
         self._looking = False
         self._closed = False
         self._next: IDelayedCall | None = None
         self._not_before = float("-inf")
         self._pause = _PAUSE
 
-    def enter(self, number: int, events: list[Event]) -> None:
-        """Take what a transaction did; number 0 means that there was none, and waits for none."""
-        if number == 0:
-            self._release(events)
+    def when_seen(self, number: int, call: _Call) -> None:
+        """Make a call once this transaction is seen; for number 0, which is none, at once."""
+        if self._closed:
             return
-        self._held.append((number, events))
+        if number == 0:
+            call()
+            return
+        self._held.append((number, call))
         self._pause = _PAUSE
         self._look_soon()
 
     def close(self) -> None:
-        """Let nothing through any more."""
+        """Make no call any more."""
         self._closed = True
         self._held.clear()
         self._cancel()
@@ -111,12 +115,13 @@ class Gate:
     def _ask(self) -> None:
         self._next = None
         self._looking = True
-        self._not_before = self._now() + _PAUSE
-        asked = self._held[:]
-        self._look().addCallback(self._seen, asked).addErrback(self._fail)
+        asked, now = self._held[:], self._now()
+        self._look().addCallback(self._seen, asked, now).addErrback(self._fail)
 
-    def _seen(self, text: str, asked: list[tuple[int, list[Event]]]) -> None:
+    def _seen(self, text: str, asked: list[tuple[int, _Call]], since: float) -> None:
         self._looking = False
+        now = self._now()
+        self._not_before = now + _SHARE * (now - since)
         if self._closed:
             return
         snapshot = Snapshot.read(text)
@@ -124,9 +129,9 @@ class Gate:
         unseen = [entry for entry, is_seen in zip(asked, seen, strict=True) if not is_seen]
         came_since = self._held[len(asked) :]
         self._held = unseen + came_since
-        for (_, events), is_seen in zip(asked, seen, strict=True):
+        for (_, call), is_seen in zip(asked, seen, strict=True):
             if is_seen and not self._closed:
-                self._release(events)
+                call()
         self._look_again(bool(came_since))
 
     def _look_again(self, came_since: bool) -> None:
