@@ -48,8 +48,9 @@ class Loop(LoopBase):
         """
         Add a function; on a running loop it is due at once. Adding it twice is adding it once.
 
-        :param processor: called without arguments, or with ``budget`` (a
-            :class:`~txdoorbell.processor.TimeBudget`) if it has a parameter of that name.
+        :param processor: called without arguments, or by name with what it has a parameter for:
+            ``budget``, a :class:`~txdoorbell.processor.TimeBudget`, and ``lease``, that by which
+            the loop runs here (:class:`~txdoorbell.leadership.Lease`; None without a lock).
         :param name: what it is called in logs.
         :param channels: one or several; it is rung by notifications there only. None: by all,
             unless there are ``tables``.

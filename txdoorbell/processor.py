@@ -17,6 +17,9 @@ from txdoorbell.walreading.changes import check_tables
 
 _Choice = TypeVar("_Choice")
 
+_GIVEN = frozenset(("budget", "lease"))
+"""What a function is given that has a parameter of that name."""
+
 
 class TimeBudget:
     """
@@ -83,6 +86,7 @@ class Processor:
         None for every ring.
     :ivar cause: why it was called last.
     :ivar record: what has happened to it so far.
+    :ivar takes: which of ``budget`` and ``lease`` it is given, by name.
     :ivar listed: whether its wake-ups are shown to the user.
     :raises TypeError: when an option has the wrong type; the text names the function.
     :raises ValueError: when an option has an impossible value; the text names the function.
@@ -112,9 +116,9 @@ class Processor:
         "requested",
         "retry",
         "stop",
+        "takes",
         "timeout",
         "wake",
-        "wants_budget",
     )
 
     def __init__(
@@ -148,7 +152,7 @@ class Processor:
         self.timeout = self._check_seconds("timeout", timeout)
         self.budget = self._check_seconds("budget", budget)
         self.retry = retry
-        self.wants_budget = _wants_budget(function)
+        self.takes = _given_to(function)
         self.options: tuple[object, ...] = (
             (name, self.channels, interested, hint, priority, blocking),
             (self.timeout, self.budget, retry),
@@ -265,11 +269,11 @@ def name_of(function: object) -> str:
     return name if isinstance(name, str) else type(function).__qualname__
 
 
-def _wants_budget(function: Callable[..., object]) -> bool:
+def _given_to(function: Callable[..., object]) -> frozenset[str]:
     try:
-        return "budget" in inspect.signature(function).parameters
+        return _GIVEN.intersection(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        return False
+        return frozenset()
 
 
 __all__ = [

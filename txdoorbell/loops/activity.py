@@ -7,6 +7,7 @@ The data of the machine in :mod:`txdoorbell.loops.runner`, and what its states h
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
@@ -24,6 +25,9 @@ from txdoorbell.loops.sequence import Sequence, Work, unlisted
 from txdoorbell.loops.waiting import was_cancelled
 from txdoorbell.loops.wakeups import Wakeups
 from txdoorbell.processor import Processor
+
+if TYPE_CHECKING:
+    from txdoorbell.leadership import Lease
 
 ENDING = (states.STOPPING, states.RESTARTING)
 _STEADY = (*ENDING, states.SUSPENDED)
@@ -81,6 +85,15 @@ class Activity:
             return True
         resting = self.state in (states.NEW, states.QUIET)
         return resting and not self.agenda.has_due and not self.jobs
+
+    @property
+    def lease(self) -> Lease | None:
+        """By which lease what is called is called; None for none."""
+        return self._caller.lease
+
+    @lease.setter
+    def lease(self, lease: Lease | None) -> None:
+        self._caller.lease = lease
 
     @property
     def active(self) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -24,6 +25,9 @@ from txdoorbell.loops.sequence import Work
 from txdoorbell.loops.waiting import ForThread, Waiting, was_cancelled
 from txdoorbell.processor import Processor, TimeBudget
 
+if TYPE_CHECKING:
+    from txdoorbell.leadership import Lease
+
 _AT_ONCE = frozenset((type(None), Outcome))
 """Most calls come to one of these: nothing to wait for, nothing to look after."""
 
@@ -37,6 +41,7 @@ class Caller:
     :param stuck: called with the name of work that was cancelled, and does not end.
     :ivar active: the work that takes up the room; None when there is room.
     :ivar stuck: its name, when it was cancelled and does not end.
+    :ivar lease: given to functions that take it.
     """
 
     log = Logger()
@@ -58,6 +63,7 @@ class Caller:
         self._call: Call | None = None
         self._abandoned = False
         self.stuck: str | None = None
+        self.lease: Lease | None = None
 
     def begin(self, work: Work) -> object:
         """
@@ -68,10 +74,10 @@ class Caller:
         """
         self.active = work
         try:
-            if isinstance(work, Job) or not (work.blocking or work.wants_budget):
+            if isinstance(work, Job) or not (work.blocking or work.takes):
                 result = work.function()
             else:
-                result = self._with_budget(work)
+                result = self._with_what_it_takes(work)
         except BaseException:  # noqa: BLE001 - nothing a function raises may leave the loop deaf
             result = Failure()
         if self._call is None and not self._abandoned and type(result) in _AT_ONCE:
@@ -97,10 +103,11 @@ class Caller:
             self._call.unwatch()
         return self.active
 
-    def _with_budget(self, work: Processor) -> object:
+    def _with_what_it_takes(self, work: Processor) -> object:
         budget = TimeBudget(work.budget or self._policy.budget, self._monotonic)
         self._call = Call(work, self._ended, budget)
-        function = partial(work.function, budget=budget) if work.wants_budget else work.function
+        given = {"budget": budget, "lease": self.lease}
+        function = partial(work.function, **{name: given[name] for name in work.takes})
         return ForThread(self._reactor, function) if work.blocking else function()
 
     def _follow(self, work: Work, result: object) -> object:

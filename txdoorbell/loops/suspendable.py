@@ -15,10 +15,19 @@ class Suspendable:
 
     _runner: Runner
 
-    lease: Lease | None = None
-    """By which lease the loop runs here; None for a loop without a lock, and while it isn't held.
-    A function that writes keeps the lease it began with: by its number a late write is told from
-    those of the next holder."""
+    @property
+    def lease(self) -> Lease | None:
+        """
+        By which lease the loop runs here; None without a lock, and while it isn't held.
+
+        A function that has a parameter called ``lease`` is given the one that it begins with: by
+        its number a late write is told from those of the next holder.
+        """
+        return self._runner.lease
+
+    @lease.setter
+    def lease(self, lease: Lease | None) -> None:
+        self._runner.lease = lease
 
     @property
     def suspension(self) -> str | None:
