@@ -28,7 +28,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 MOST = 100
 """How many channels, and how many functions of a loop, have a label of their own."""
 
-LOCK_STATES = ("holding", "standby", "refused", "waiting", "stopped")
+LOCK_STATES = ("holding", "standby", "refused", "waiting", "releasing", "stopped")
 """What the state of a lock may be; see :class:`~txdoorbell.status.LockStatus`."""
 
 METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
