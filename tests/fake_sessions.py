@@ -33,7 +33,7 @@ class FakeSession(Session):
         """Ask a question."""
         question: Deferred[Any] = Deferred()
         self.asked.append((sql, values, question))
-        return self.expect(question, "no answer to a query", within)
+        return self.expect(self.dialogue.follow(question), "no answer to a query", within)
 
     def execute(self, sql: str, *, within: float) -> Any:
         """Ask a question without an answer."""

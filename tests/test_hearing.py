@@ -12,6 +12,7 @@ from tests.logs import LogMixin
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Timing
 from txdoorbell.listening.hearing import HearingSession
+from txdoorbell.listening.lockdesk import LockDesk
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.session import DatabaseError
 from txdoorbell.notification import Hearable, Notification
@@ -25,6 +26,7 @@ class HearingTestCase(SynchronousTestCase):
         self.clock = Clock()
         self.connector: Any = FakeConnector(self.clock)
         self.timing = Timing()
+        self.desk = LockDesk(Announcer(self.clock))
         self.told: list[tuple[object, ...]] = []
         self.notified: list[Hearable] = []
 
@@ -40,6 +42,8 @@ class HearingTestCase(SynchronousTestCase):
             self.notified.append,
             frozenset(channels),
             self,
+            self.desk,
+            "here",
         )
         self.addCleanup(self.finish, hearing)
         hearing.start()

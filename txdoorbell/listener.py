@@ -5,17 +5,20 @@ This is its face. What it does is in :mod:`txdoorbell.listening.lifecycle` (its 
 :mod:`txdoorbell.listening.hearing` (one session).
 """
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail
 
+from txdoorbell.fleet.locking import LockAudience
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.listening.core import Core
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.dsn import Dsn, check_dsn
+from txdoorbell.listening.lockdesk import LockDesk
 from txdoorbell.listening.logbook import Logbook
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.notification import (
@@ -63,6 +66,7 @@ class Listener(Service):
     :param backoff: from the number of failures in a row to the seconds until the next attempt;
         a LISTEN that is committed ends the row.
     :param name: what the log calls it, and its name as a service; None for "listener" and no name.
+    :ivar host: what leases call this host: its name.
     :raises ValueError: for a DSN that can't be parsed, a channel that can't be, a number of seconds
         that can't be.
     :raises DriverMissing: without psycopg2 or txpostgres.
@@ -103,6 +107,8 @@ class Listener(Service):
         self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
         self._watch = QueueWatch(query_timeout)
         self._ringer: Ringer | None = None
+        self.host = socket.gethostname() or "localhost"
+        self._desk = LockDesk(self._announcer)
         logbook = Logbook(name or "listener", lambda: self._dsn.description)
         self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
         self._life = new_life(self._core)
@@ -157,6 +163,18 @@ class Listener(Service):
         if isinstance(channels, str):
             raise TypeError(f"channels must be several names, not the str {channels!r}")
         self._life.want(frozenset(map(check_channel, channels)))
+
+    def serve_locks(self, audience: LockAudience, interval: float) -> None:
+        """
+        Make each session fit for locks, from now on.
+
+        The server is then asked a question each so many seconds, or sooner, whatever is heard
+        meanwhile; and it ends a session that asks nothing for three times as long.
+
+        :param audience: told of each session on which locks can be tried for, and of its end.
+        :param interval: seconds, above 0.
+        """
+        self._desk.serve(audience, interval)
 
     def when_listening(self) -> Deferred[None]:
         """
@@ -230,6 +248,8 @@ class Listener(Service):
             _observer(self._core.audience),
             channels,
             life,
+            self._desk,
+            self.host,
         )
 
 

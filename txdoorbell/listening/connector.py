@@ -1,6 +1,6 @@
 """How sessions are made: names looked up, connected within a deadline, set up for listening."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,6 +36,14 @@ _SET_UP = (
 )
 """Where the database takes any bytes, the server must not check them on their way to us: it would
 end the session for those that are no UTF-8. psycopg2 replaces them."""
+
+
+_APPLY = (
+    "select known.name, pg_catalog.set_config(known.name, wanted.value, false)"
+    " from rows from (pg_catalog.unnest(%s::text[]), pg_catalog.unnest(%s::text[]))"
+    " as wanted(name, value)"
+    " join pg_catalog.pg_settings as known using (name)"
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,16 @@ class Connector:
         values = list(_SETTINGS), list(_SETTINGS.values())
         [(pid, *_)] = await session.query(_SET_UP, values, within=self._timing.query_timeout)
         return bool(pid != session.backend_pid)
+
+    async def apply(self, session: Session, settings: Mapping[str, str]) -> frozenset[str]:
+        """
+        Give a session further settings.
+
+        :returns: the names of those that the server knows; the others are passed over.
+        """
+        values = list(settings), list(settings.values())
+        rows = await session.query(_APPLY, values, within=self._timing.query_timeout)
+        return frozenset(name for name, _ in rows)
 
     def when_settled(self) -> Deferred[list[None]]:
         """Return a fresh Deferred: fires once nothing of any session is left in the reactor."""

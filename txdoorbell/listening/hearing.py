@@ -12,6 +12,9 @@ from twisted.python.failure import Failure
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.heartbeat import Heartbeat
+from txdoorbell.listening.lockdesk import LockDesk
+from txdoorbell.listening.locks import SessionLocks
+from txdoorbell.listening.locktiming import LockTiming
 from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.probe import Prober
 from txdoorbell.listening.queuewatch import QueueWatch
@@ -60,7 +63,8 @@ class HearingSession:
 
     LISTEN and UNLISTEN follow what is wanted, one batch at a time; what is wanted meanwhile makes
     one further batch. Nothing else is ever asked of the session, but the heartbeat, and before each
-    probe what it listens to: a function that got hold of it, or a pooler, may have undone that.
+    probe what it listens to: a function that got hold of it, or a pooler, may have undone that; and
+    locks, where they are wanted.
 
     :param retry: from the number of probes that could not be sent to seconds until the next.
     :param announcer: calls those who wait for a probe.
@@ -68,6 +72,8 @@ class HearingSession:
     :param notified: given each notification, in order of commit and at once; those on the private
         channel of the probes aside.
     :param report: told the rest.
+    :param desk: says whether locks are wanted, and is told that they can be tried for.
+    :param host: what leases call this host.
     """
 
     log = Logger()
@@ -83,7 +89,13 @@ class HearingSession:
         notified: Callable[[Hearable], object],
         channels: frozenset[str],
         report: SessionReport,
+        desk: LockDesk,
+        host: str,
     ) -> None:
+        self._reactor = reactor
+        self._desk = desk
+        self._host = host
+        self._locks: SessionLocks | None = None
         self._connector = connector
         self._timing = timing
         self._report = report
@@ -140,8 +152,7 @@ class HearingSession:
 
     def close(self) -> None:
         """End, and tell nothing more."""
-        self._heartbeat.stop()
-        self._prober.stop()
+        self._stop("the listener has closed its session")
         self._session.close()
 
     def _work(self, task: Coroutine[Deferred[object], object, None]) -> None:
@@ -168,14 +179,42 @@ class HearingSession:
         pid = self._session.backend_pid
         self._report.established(self, f"LISTEN committed by {self._session.peer}, backend {pid}")
         self._prober.start()
+        self._desk.on_serve = self._serve
         await self._keep_step()
 
+    def _serve(self) -> None:
+        if not self._working:
+            self._work(self._keep_step())
+
     async def _keep_step(self) -> None:
-        while self._committed is not None and self._committed != self._wanted:
-            wanted, added = self._wanted, self._wanted - self._committed
-            await self._run(listen=added, unlisten=self._committed - wanted)
-            self._committed = wanted
-            self._report.changed(added)
+        while self._committed is not None:
+            if self._committed != self._wanted:
+                await self._follow(self._committed, self._wanted)
+            elif self._locks is None and self._desk.interval is not None:
+                await self._make_fit_for_locks(self._desk.interval)
+            else:
+                return
+
+    async def _follow(self, committed: frozenset[str], wanted: frozenset[str]) -> None:
+        await self._run(listen=wanted - committed, unlisten=committed - wanted)
+        self._committed = wanted
+        self._report.changed(wanted - committed)
+
+    async def _make_fit_for_locks(self, interval: float) -> None:
+        beat = min(self._timing.heartbeat or interval, interval)
+        locks = self._locks = SessionLocks(
+            self._reactor,
+            self._session,
+            self._pooled,
+            LockTiming(beat),
+            self._timing.query_timeout,
+            self._desk,
+            self._host,
+        )
+        if locks.refusal is None:
+            await locks.prepare(self._connector)
+            self._heartbeat.insist(beat, locks.beat)
+        self._desk.opened(locks)
 
     def when_ready(self) -> Deferred[None]:
         """
@@ -203,6 +242,14 @@ class HearingSession:
             await self._run(listen=undone)
             self._report.restored(undone - {self._prober.channel})
             await self._connector.set_up(self._session)
+        await self._look_after_locks(undone=bool(undone))
+
+    async def _look_after_locks(self, undone: bool) -> None:
+        locks = self._locks
+        if locks is not None and locks.refusal is None:
+            whole = await locks.verify()
+            if undone or not whole:
+                await locks.prepare(self._connector)
 
     async def _run(self, listen: Iterable[str], unlisten: Iterable[str] = ()) -> None:
         statements = [f"listen {quote_identifier(name)}" for name in sorted(listen)]
@@ -210,9 +257,17 @@ class HearingSession:
         await self._session.execute("; ".join(statements), within=self._timing.query_timeout)
 
     def _lost(self, reason: str) -> None:
+        self._stop(reason)
+        self._report.lost(self, reason)
+
+    def _stop(self, reason: str) -> None:
         self._heartbeat.stop()
         self._prober.stop()
-        self._report.lost(self, reason)
+        self._desk.on_serve = None
+        locks, self._locks = self._locks, None
+        if locks is not None:
+            locks.end()
+            self._desk.closed(reason)
 
     def heard(self) -> None:
         """Pass on that a probe was heard."""

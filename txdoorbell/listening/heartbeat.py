@@ -44,10 +44,27 @@ class Heartbeat:
         self._timeout = timeout
         self._hold = hold
         self._ask = ask or self._select
+        self._last: Callable[[], float] = lambda: session.last_read
         self._next: IDelayedCall | None = None
 
+    def insist(self, interval: float, ask: Callable[[float], Deferred[Any]]) -> None:
+        """
+        Ask whenever nothing was *asked* for a while, from now on, whatever is read meanwhile.
+
+        The server counts the time from question to question: by that it frees the locks of a
+        process that is gone.
+
+        :param interval: seconds; in place of the other.
+        :param ask: as above.
+        """
+        self._interval, self._ask = interval, ask
+        self._last = lambda: self._session.dialogue.last_asked
+        self._hold = lambda: False
+        self.start()
+
     def start(self) -> None:
-        """Begin, unless the session has ended."""
+        """Begin, or begin to wait anew, unless the session has ended."""
+        self.stop()
         if self._interval and self._session.is_open:
             self._wait(self._interval)
 
@@ -62,7 +79,7 @@ class Heartbeat:
 
     def _tick(self) -> None:
         self._next = None
-        silence = self._now() - self._session.last_read
+        silence = self._now() - self._last()
         if self._hold():
             self._wait(self._interval / 10)
         elif silence < self._interval:

@@ -8,7 +8,6 @@ what makes its ``Connection`` unfit to be lost: ``tests/test_session.py`` has a 
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail, maybeDeferred
@@ -17,10 +16,12 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from txdoorbell.clocks import monotonic_of
+from txdoorbell.listening.dialogue import Dialogue
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.expectations import Expectations
 from txdoorbell.listening.inbox import Inbox
 from txdoorbell.listening.oneline import one_line
+from txdoorbell.listening.phases import Phase, SessionEnded
 from txdoorbell.loops.waiters import Waiters
 
 try:
@@ -38,19 +39,6 @@ Row = tuple[Any, ...]
 """One row of an answer."""
 
 
-class SessionEnded(Exception):
-    """The session ended before it could answer; the text says why."""
-
-
-class Phase(Enum):
-    """How far a session has come. There is no way back."""
-
-    NEW = "new"
-    CONNECTING = "connecting"
-    OPEN = "open"
-    ENDED = "ended"
-
-
 class Session(Connection):  # type: ignore[misc]
     """
     A connection that is used for one attempt, and says once how it ended.
@@ -62,6 +50,7 @@ class Session(Connection):  # type: ignore[misc]
         :meth:`close`: the error, and the server's last notice where that says more.
     :param conceal: takes secrets out of that text.
     :ivar last_read: when something was last read, on the reactor's monotonic clock.
+    :ivar dialogue: when it was asked, and answered, on the same clock.
     """
 
     def __init__(
@@ -75,6 +64,7 @@ class Session(Connection):  # type: ignore[misc]
         self.reason = ""
         self._now = monotonic_of(reactor)
         self.last_read = self._now()
+        self.dialogue = Dialogue(self._now)
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW
@@ -163,7 +153,8 @@ class Session(Connection):  # type: ignore[misc]
     ) -> Deferred[T]:
         if self._phase is not Phase.OPEN:
             return fail(SessionEnded(self.reason or "not connected"))
-        return self.expect(self._account(run(sql, values)), "no answer to a query", within)
+        answer = self.dialogue.follow(self._account(run(sql, values)))
+        return self.expect(answer, "no answer to a query", within)
 
     def expect(self, awaited: Deferred[T], otherwise: str, within: float) -> Deferred[T]:
         """
