@@ -42,6 +42,7 @@ ALONE = {
 
 PEERS = "tests.peers.test_programs"
 FILES = {
+    # The commands in its first lines make a user and a service: no test may do that to a machine.
     "examples/doorbell.service": "tests.test_supervisor.UnitTests.test_commands",
     "examples/own_connection.tac": "tests.test_examples.OwnConnectionTests.test_rings",
     "examples/jobs/schema.sql": "tests.test_examples.ShopTests.test_inserted",

@@ -77,6 +77,17 @@ def like(line: str) -> str:
     return pattern.replace("\0", r"[\d.,:]+").replace("\1", ".*").replace("\2", r".+")
 
 
+def need_programs(line: str) -> None:
+    """
+    Look for the programs of others that a command uses.
+
+    :raises SkipTest: one isn't here.
+    """
+    for program in ("curl", "make", "openssl"):
+        if re.search(rf"\b{program} ", line) and shutil.which(program) is None:
+            raise SkipTest(f"there is no {program} here, with which the page goes on")
+
+
 class ReaderTestCase(CommandTestCase):
     """
     Tests that follow pages.
@@ -120,6 +131,8 @@ class ReaderTestCase(CommandTestCase):
         for name, code in (("psql", _PSQL), ("createdb", _CREATEDB)):
             if shutil.which(name) is None:
                 ours[name] = ["-c", code]
+        if shutil.which("jq") is None:
+            ours["jq"] = ["-c", "import shutil, sys; shutil.copyfileobj(sys.stdin, sys.stdout, 1)"]
         for name, arguments in ours.items():
             script = programs / name
             script.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, *arguments])} "$@"\n')
@@ -161,6 +174,7 @@ class ReaderTestCase(CommandTestCase):
         for beginning, needed in self.before.items():
             if line.startswith(beginning):
                 await needed()
+        need_programs(line)
         line = self.here(line)
         word, *arguments = shlex.split(line)
         if word == "cd":
@@ -177,8 +191,6 @@ class ReaderTestCase(CommandTestCase):
 
     async def make(self, line: str) -> None:
         """Have make tell what it would do; the demo is what it runs."""
-        if shutil.which("make") is None:
-            raise SkipTest("there is no make here")
         told = self.sh(f"{line.replace('make ', 'make -n ')}", cwd=pages.ROOT)
         self.assertEqual(await told.ends(), 0, told.err)
         if line == "make demo":
