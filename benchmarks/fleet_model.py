@@ -93,11 +93,20 @@ class Free:
 
 @dataclass
 class Tally:
-    """What came of it: seconds without a holder, tries and statements by slot, double holders."""
+    """
+    What came of it.
+
+    :ivar gaps: seconds without a holder.
+    :ivar tries: locks that were tried for, by slot.
+    :ivar statements: those that were sent for that, by slot.
+    :ivar wakes: how often a session that had been idle was sent one.
+    :ivar doubles: how often a loop was taken while its last holder ran it.
+    """
 
     gaps: list[float] = field(default_factory=list)
     tries: Counter[int] = field(default_factory=Counter)
     statements: Counter[int] = field(default_factory=Counter)
+    wakes: int = 0
     doubles: int = 0
 
 
@@ -201,11 +210,12 @@ class Fleet:
         """Count tries. As many as there is room for go together: all of them may succeed."""
         slot, most = int(self.now / SLOT), self.size.max_loops
         self.tally.tries[slot] += tries
-        if most is not None:
-            self.tally.statements[slot] += ceil(tries / (most - len(host.held)))
-        elif self.now - host.spoke >= GATHERED:
+        if self.now - host.spoke >= GATHERED:
+            self.tally.wakes += 1
             self.tally.statements[slot] += 1
-        host.spoke = self.now
+            host.spoke = self.now
+        if most is not None:
+            self.tally.statements[slot] += ceil(tries / (most - len(host.held))) - 1
 
     def _take(self, host: Host, loop: str) -> None:
         free = self.free.pop(loop)

@@ -164,6 +164,7 @@ def _figures(fleet: Fleet, seconds: float) -> Figures:
         "statements": sum(tally.statements.values()) / seconds,
         "peak": max(tally.statements.values(), default=0) / SLOT,
         "tries": sum(tally.tries.values()) / seconds,
+        "wakes": tally.wakes / seconds,
         "held": [held[0], median(held), held[-1]],
         "free": len(fleet.free),
         "doubles": tally.doubles,
@@ -202,15 +203,17 @@ def _cells(taken: Figures, real: Figures) -> list[str]:
     gaps = taken["gaps"]
     waits = [f"{gaps[n]:.2f}" for n in (50, 99, 100)] if gaps else ["", "", ""]
     rates = [written(taken[name]) for name in ("statements", "peak", "tries")]
-    cpu = _cost(real, taken["statements"], taken["tries"])
+    cpu = _cost(real, taken)
     spread = " / ".join(f"{number:g}" for number in taken["held"])
     return [*waits, *rates, written(100 * cpu, 2), spread]
 
 
-def _cost(real: Figures, statements: float, tries: float) -> float:
-    """Return the server's share of a core, by what a session's statement cost that had waited."""
+def _cost(real: Figures, taken: Figures) -> float:
+    """Return the server's share of a core; a session that had been idle is dearer than another."""
     for_each = (real["batches"]["320"] - real["batches"]["10"]) / 310
-    return float((real["round"] - LOCKS * for_each) * statements + for_each * tries)
+    idle, busy = real["round"] - LOCKS * for_each, real["batches"]["10"] - 10 * for_each
+    further = taken["statements"] - taken["wakes"]
+    return float(idle * taken["wakes"] + busy * further + for_each * taken["tries"])
 
 
 def _targets(raw: dict[str, dict[str, Figures]]) -> list[Target]:
