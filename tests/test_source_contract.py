@@ -13,7 +13,7 @@ from tests.walservers import drop_database, shared_logical_server
 from txdoorbell.embedded import PostgresServer
 from txdoorbell.listener import Listener
 from txdoorbell.notification import Source
-from txdoorbell.testing import FakeListener
+from txdoorbell.testing import FakeListener, FakeWalSource
 from txdoorbell.wal import WalSource
 
 
@@ -56,6 +56,15 @@ class FakeListenerTests(source_contract.SourceContract):
         """Give the clock its turn; no time need pass."""
         self.clock.advance(0)
         self.assertTrue(predicate(), f"waited in vain for {what}")
+
+
+class FakeWalSourceTests(FakeListenerTests):
+    """The fake reader of the log keeps these promises as well."""
+
+    def make_source(self) -> Source:
+        """Return a fake reader of the log."""
+        self.listeners.append(FakeWalSource(self.clock))
+        return self.listeners[-1]
 
 
 class ListenerTests(source_contract.SourceContract):

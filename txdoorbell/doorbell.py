@@ -6,7 +6,8 @@ Data flows one way: the source tells the ear, the ear the switchboard, the switc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService, Service
@@ -18,31 +19,39 @@ from txdoorbell.clocks import SteadyClock
 from txdoorbell.guard import guard_of
 from txdoorbell.leadership import Leadership
 from txdoorbell.loop import Loop, LoopBase
-from txdoorbell.notification import Source, State, check_channel, check_payload
+from txdoorbell.notification import Source, check_channel, check_payload
 from txdoorbell.processor import check_seconds
 from txdoorbell.ringing.alarm import Alarm
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.leaving import Leaving, stop_in_time
 from txdoorbell.ringing.lent import Lent
+from txdoorbell.ringing.makers import log_maker, make_listener
 from txdoorbell.ringing.polling import poll
 from txdoorbell.ringing.snapshot import doorbell_status
+from txdoorbell.ringing.sources import Sources
 from txdoorbell.ringing.stopchannel import StopChannel
 from txdoorbell.ringing.stream import NotificationStream, Streams
+from txdoorbell.ringing.wired import Wired
 from txdoorbell.ringing.wiring import Wiring, name_apart
 from txdoorbell.status import DoorbellStatus
 from txdoorbell.switchboard import Switchboard
+from txdoorbell.walreading.changes import TableSource
 
 
-class Doorbell(Lent, MultiService):
+class Doorbell(Wired, Lent, MultiService):
     """
     Run functions when PostgreSQL rings.
 
     :param dsn: a libpq connection string or URI; what it leaves out comes from the environment.
     :param channels: one or several that ring the loops.
+    :param tables: one or several whose changes ring the loops, by the write-ahead log; functions
+        may name further ones in ``add``.
     :param interval: the safety net: everything runs each so many seconds, 0 for never; a fifth of
-        it while the listener does not hear.
+        it while not everything is heard.
     :param listener: where notifications come from, in place of a listener made of ``dsn`` and
         ``listener_options``.
+    :param wal: where changes of tables come from, in place of a :class:`~txdoorbell.wal.WalSource`
+        made of ``dsn``, ``listener_options`` and ``wal_options`` once there is a table.
     :param idle_timeout: seconds without a notification after which ``on_idle`` is called, each
         time; None for never.
     :param on_idle: called without arguments; an error goes to ``log.err``.
@@ -68,8 +77,11 @@ class Doorbell(Lent, MultiService):
         dsn: str = "",
         *,
         channels: str | Iterable[str] = ("doorbell",),
+        tables: str | Iterable[str] = (),
         interval: float = 60.0,
         listener: Source | None = None,
+        wal: TableSource | None = None,
+        wal_options: Mapping[str, Any] | None = None,
         idle_timeout: float | None = None,
         on_idle: Callable[[], object] | None = None,
         stop_channel: str | None = None,
@@ -84,8 +96,7 @@ class Doorbell(Lent, MultiService):
         super().__init__()
         self._clock = SteadyClock(reactor)
         check_seconds("slow_after", slow_after)
-        self._guard = guard_of(reactor, self._clock_stepped, slow_after)
-        self._leaving = Leaving()
+        self._guard, self._leaving = guard_of(reactor, self._clock_stepped, slow_after), Leaving()
         self.when_stopped, self.on_resign = self._leaving.when_stopped, self._leaving.on_resign
         self.switchboard = Switchboard()
         self._streams = Streams(self.switchboard)
@@ -93,11 +104,12 @@ class Doorbell(Lent, MultiService):
         self._ear = Ear(self._clock, self.switchboard, self._wiring, interval)
         self._ear.when_idle(idle_timeout, on_idle or _nothing)
         too_long = f"it has not been listening for {give_up_after} s"
-        self._ear.when_deaf(give_up_after, lambda: self._resign(too_long))
-        self.listener = listener or _make_listener(self._clock, dsn, listener_options)
-        self.listener.report_to(self._ear)
-        self.switchboard.on_change = self.listener.set_channels
-        self._alarm = Alarm(self._clock, lambda: self.listener.state is State.LISTENING)
+        self._ear.when_deaf(give_up_after, partial(self._resign, too_long))
+        self.listener = listener or make_listener(self._clock, dsn, listener_options)
+        make = log_maker(wal, self._clock, dsn, listener_options, wal_options)
+        self._sources = Sources(self.listener, make, self._adopt, self._ear, self._wiring)
+        self.switchboard.on_change = self._sources.set_channels
+        self._alarm = Alarm(self._clock, self._sources.hear)
         if stop_channel is not None:
             told = StopChannel(reactor, self.stopService)
             self.switchboard.observe(told.notified, stop_channel)
@@ -106,20 +118,18 @@ class Doorbell(Lent, MultiService):
         )
         self.loop = loop or Loop(reactor)
         self._lend(self.switchboard, self.loop)
-        IService(self.listener).setServiceParent(self)
         self.add_loop(self.loop, lock=lock)
+        self.add_tables(tables)
 
-    # -- loops and channels
+    def _adopt(self, source: Source) -> None:
+        IService(source).setServiceParent(self)
+
+    # -- sources and loops
 
     @property
-    def loops(self) -> tuple[LoopBase, ...]:
-        """The loops that are rung, in order of adding."""
-        return self._wiring.loops
-
-    @property
-    def channels(self) -> frozenset[str]:
-        """The channels that ring a loop: those given, and those that functions name in ``add``."""
-        return self._wiring.channels
+    def wal(self) -> TableSource | None:
+        """The source that hears of tables, None while there are none."""
+        return self._sources.second
 
     def add_loop(self, loop: LoopBase, *, lock: str | None = None) -> None:
         """
@@ -143,24 +153,6 @@ class Doorbell(Lent, MultiService):
         self._alarm.watch(loop)
         loop.on_stuck = self._resign
 
-    def add_channels(self, names: str | Iterable[str]) -> None:
-        """
-        Let further channels ring the loops; LISTEN follows on the live session.
-
-        :raises ValueError: for a name that PostgreSQL would not take whole; nothing is added then.
-        """
-        self._wiring.add_channels(names)
-
-    def remove_channels(self, names: str | Iterable[str]) -> None:
-        """
-        Remove channels, with all that subscribe to them; UNLISTEN follows on the live session.
-
-        One that a function names in ``add`` goes on ringing that function's loop.
-
-        :raises KeyError: for a channel that isn't there; nothing is removed then.
-        """
-        self._wiring.remove_channels(names)
-
     # -- rings
 
     @property
@@ -183,12 +175,12 @@ class Doorbell(Lent, MultiService):
 
     def when_listening(self) -> Deferred[None]:
         """
-        Wait until LISTEN is committed for every active channel.
+        Wait until LISTEN is committed for every active channel, and every table is heard of.
 
         :returns: a fresh Deferred; it fails with
             :class:`~txdoorbell.notification.ListenerStopped` when the service is stopped first.
         """
-        return self.listener.when_listening()
+        return self._sources.when_listening()
 
     def notifications(
         self, channels: str | Iterable[str], *, limit: int = 1000
@@ -216,9 +208,8 @@ class Doorbell(Lent, MultiService):
 
     def status(self) -> DoorbellStatus:
         """Return a snapshot of all of it, immutable; it holds no password."""
-        return doorbell_status(
-            self, self._ear, self._locks, self._alarm.misses, self._guard.blocked_for
-        )
+        parts = self._ear, self._sources, self._locks
+        return doorbell_status(self, *parts, self._alarm.misses, self._guard.blocked_for)
 
     def watch(self, function: Callable[[], None] | None) -> None:
         """Have :meth:`status` looked at, by one, each time it has changed; None for nobody."""
@@ -286,12 +277,6 @@ class Doorbell(Lent, MultiService):
         self._clock.resettle()
         for loop in self.loops:
             loop.rearm()
-
-
-def _make_listener(reactor: IReactorTime, dsn: str, options: dict[str, Any]) -> Source:
-    from txdoorbell.listener import Listener
-
-    return Listener(reactor, dsn, **options)
 
 
 def _nothing(*_: object) -> None:

@@ -144,7 +144,10 @@ class FakeListener(FakeLockSource, Service):
         """
         if isinstance(channels, str):
             raise TypeError(f"channels must be several names, not the str {channels!r}")
-        self._wanted = frozenset(check_channels(channels))
+        self._want(frozenset(check_channels(channels)))
+
+    def _want(self, names: frozenset[str]) -> None:
+        self._wanted = names
         if self._state is State.LISTENING:
             self._later(self._listen)
 
@@ -159,7 +162,7 @@ class FakeListener(FakeLockSource, Service):
             return succeed(None)
         if self._ended:
             return fail(ListenerStopped("the listener is stopped"))
-        waiter: Deferred[None] = Deferred(self._forget_waiter)
+        waiter: Deferred[None] = Deferred(self._waiters.remove)
         self._waiters.append(waiter)
         return waiter
 
@@ -256,10 +259,6 @@ class FakeListener(FakeLockSource, Service):
             waiters, self._waiters = self._waiters, []
             for waiter in waiters:
                 waiter.callback(None)
-
-    def _forget_waiter(self, waiter: Deferred[None]) -> None:
-        if waiter in self._waiters:
-            self._waiters.remove(waiter)
 
     def _ask(self, do: Callable[[], object]) -> Deferred[None]:
         if self._state is State.STOPPED:

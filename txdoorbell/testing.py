@@ -19,8 +19,9 @@ from txdoorbell.fakes import FakeListener
 from txdoorbell.fleet.fake_locks import FakeLocks
 from txdoorbell.loop import LoopBase
 from txdoorbell.notification import Notification, check_channel, check_payload
+from txdoorbell.walreading.fake_log import FakeWalSource
 
-__all__ = ["FakeListener", "FakeLocks", "advance_until_quiet", "ring"]
+__all__ = ["FakeListener", "FakeLocks", "FakeWalSource", "advance_until_quiet", "ring"]
 
 
 def ring(

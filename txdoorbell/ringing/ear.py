@@ -41,6 +41,8 @@ class Ear:
         self._wiring = wiring
         self._reactor = reactor
         self._state = State.STOPPED
+        self._second: State | None = None
+        self._heard = False
         self.since = reactor.seconds()
         self.reason = ""
         self.listened: frozenset[str] = frozenset()
@@ -91,6 +93,10 @@ class Ear:
         self._silence.rearm()
         self._deafness.rearm()
 
+    def broken_silence(self) -> None:
+        """Learn that something was heard that is no notification."""
+        self._silence.broken()
+
     def notified(self, notification: Hearable) -> None:
         """Pass a notification on."""
         self._silence.broken()
@@ -113,13 +119,26 @@ class Ear:
         """Cast the safety net more often while nothing is heard."""
         self.since = self._reactor.seconds()
         self.reason = reason
-        hears = state is State.LISTENING
-        self._net.hear(hears)
-        if hears:
-            self._deafness.stop()
-        elif self._state is State.LISTENING and state is not State.STOPPED:
-            self._deafness.start()
         self._state = state
+        self._judge()
+
+    def second_changed(self, state: State | None) -> None:
+        """Learn of a change of state of the second source; None when there is none any more."""
+        self._second = state
+        self._judge()
+
+    @property
+    def hears(self) -> bool:
+        """Whether every source is listening."""
+        return {self._state, self._second} <= {State.LISTENING, None}
+
+    def _judge(self) -> None:
+        before, self._heard = self._heard, self.hears
+        self._net.hear(self._heard)
+        if self._heard:
+            self._deafness.stop()
+        elif before and State.STOPPED not in (self._state, self._second):
+            self._deafness.start()
         if self.on_change is not None:
             self.on_change()
 

@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from txdoorbell.doorbell import Doorbell
     from txdoorbell.leadership import Leadership
     from txdoorbell.ringing.ear import Ear
+    from txdoorbell.ringing.sources import Sources
 
 
 def doorbell_status(
-    bell: Doorbell, ear: Ear, locks: Leadership, misses: int, blocked_for: float
+    bell: Doorbell,
+    ear: Ear,
+    sources: Sources,
+    locks: Leadership,
+    misses: int,
+    blocked_for: float,
 ) -> DoorbellStatus:
     """Return how a doorbell is."""
     loops = tuple(locks.status(loop) for loop in bell.loops)
@@ -29,7 +35,7 @@ def doorbell_status(
         name=bell.name or "doorbell",
         running=bool(bell.running),
         sick=_sick(loops, blocked_for),
-        unready=(*_unready(bell, ear, listener), *locks.refusals()),
+        unready=(*_unready(bell, ear, listener), *_unread(bell, sources), *locks.refusals()),
         misses=misses,
         interval=bell.interval,
         listener=listener,
@@ -51,6 +57,16 @@ def _unready(bell: Doorbell, ear: Ear, listener: ListenerStatus) -> tuple[str, .
         return (f"the listener is {listener.state}: {listener.reason}",)
     unheard = sorted(bell.switchboard.active_channels - ear.listened)
     return tuple(f"LISTEN is not committed for {channel!r}" for channel in unheard)
+
+
+def _unread(bell: Doorbell, sources: Sources) -> tuple[str, ...]:
+    log = sources.second
+    if log is None or not bell.running:
+        return ()
+    if log.state is not State.LISTENING:
+        return (f"the write-ahead log is {log.state}: {getattr(log, 'reason', '')}",)
+    unheard = sorted(bell.tables - sources.listened)
+    return tuple(f"changes of {table} are not heard of yet" for table in unheard)
 
 
 def _listener_status(bell: Doorbell, ear: Ear) -> ListenerStatus:

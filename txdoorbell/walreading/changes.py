@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from txdoorbell.notification import Source
 from txdoorbell.triggers.names import parse_table, qualified
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PREFIX",
     "Table",
     "TableChange",
+    "TableSource",
     "check_tables",
     "shown",
     "tables_in",
@@ -98,6 +100,18 @@ class TableChange(NamedTuple):
     def data(self) -> str:
         """The same as :attr:`payload`."""
         return self.operation
+
+
+class TableSource(Source, Protocol):
+    """A source that hears of tables as well."""
+
+    def set_tables(self, tables: str | Iterable[str]) -> None:
+        """
+        Want the changes of these tables and no others, on the live session.
+
+        :raises TypeError: for a name that is no str.
+        :raises ValueError: for text that is no name; then nothing is changed.
+        """
 
 
 def shown(schema: str | None, name: str) -> str:
