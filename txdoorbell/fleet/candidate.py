@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -228,41 +229,57 @@ class HeadStart:
             self._timer.cancel()
 
 
-class Attempt:
-    """One try, until it is answered or dropped."""
+class Outcome(Protocol):
+    """Whom an attempt tells what has come of it: the election."""
 
-    def __init__(
-        self,
-        candidate: Candidate,
-        granted: Callable[[Lease], None],
-        denied: Callable[[Holder | None], None],
-        failed: Callable[[str], None],
-    ) -> None:
+    def granted(self, lease: Lease) -> None:
+        """Learn that the lock was got."""
+
+    def denied(self, holder: Holder | None) -> None:
+        """Learn that another session holds the lock."""
+
+    def missed(self) -> None:
+        """Learn that the lock was held, and has been given back since it was tried for."""
+
+    def failed(self, text: str) -> None:
+        """Learn that the try came to nothing."""
+
+
+class Attempt:
+    """
+    One try, until it is answered or dropped.
+
+    :ivar outdated: whether somebody has said meanwhile that the lock is free.
+    """
+
+    def __init__(self, candidate: Candidate, outcome: Outcome) -> None:
+        self.outdated = False
         self._candidate = candidate
-        self._granted, self._denied, self._failed = granted, denied, failed
-        self._live = True
+        self._outcome: Outcome | None = outcome
         assert candidate.session is not None
         asked = candidate.session.try_for(candidate.name)
         asked.addCallbacks(self._answered, self._came_to_nothing)
 
     def _answered(self, answer: Answer) -> None:
-        if not self._live:
+        if self._outcome is None:
             return
         if isinstance(answer, Granted):
-            self._granted(answer.lease)
+            self._outcome.granted(answer.lease)
+        elif self.outdated:
+            self._outcome.missed()
         else:
-            self._denied(answer.holder)
+            self._outcome.denied(answer.holder)
         self._candidate.settle()
 
     def _came_to_nothing(self, failure: Failure) -> None:
         # When the session has ended, that is told by itself.
-        if self._live and failure.check(LockFailed):
-            self._failed(str(failure.value))
+        if self._outcome is not None and failure.check(LockFailed):
+            self._outcome.failed(str(failure.value))
             self._candidate.settle()
 
     def drop(self) -> None:
         """Don't wait for the answer any more."""
-        self._live = False
+        self._outcome = None
 
 
 class Handover:

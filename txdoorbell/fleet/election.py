@@ -52,6 +52,9 @@ class Election(Protocol):
     def denied(self, holder: Holder | None) -> None:
         """Learn that another session holds the lock."""
 
+    def missed(self) -> None:
+        """Learn that the lock was held, and has been given back since it was tried for."""
+
     def failed(self, text: str) -> None:
         """Learn that the try came to nothing."""
 
@@ -72,7 +75,7 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
         return HeadStart(candidate, election.aimed, election.crowded)
 
     def attempt(election: Election, candidate: Candidate) -> Attempt:
-        return Attempt(candidate, election.granted, election.denied, election.failed)
+        return Attempt(candidate, election)
 
     def hand_over(election: Election, candidate: Candidate) -> Handover:
         return Handover(candidate, election.given_back)
@@ -102,11 +105,11 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     ignored(Election.opened, apart, refused)
     ignored(Election.refused, apart)
     ignored(Election.closed, refused, standby, aiming, trying, holding, releasing)
-    ignored(Election.freed, standby)
+    ignored(Election.freed, standby, trying)
     ignored(Election.round, standby)
     ignored(Election.aimed, aiming)
     ignored(Election.crowded, standby, aiming)
-    for answer in (Election.granted, Election.denied, Election.failed):
+    for answer in (Election.granted, Election.denied, Election.missed, Election.failed):
         ignored(answer, trying)
     ignored(Election.undone, holding)
     ignored(Election.given_back, releasing)
@@ -153,6 +156,14 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
         election: Election, candidate: Candidate, attempt: Attempt, holder: Holder | None
     ) -> None:
         candidate.stand_by(holder)
+
+    @trying.upon(Election.freed).loop()
+    def hear_meanwhile(election: Election, candidate: Candidate, attempt: Attempt) -> None:
+        attempt.outdated = True
+
+    @trying.upon(Election.missed).to(aiming)
+    def aim_again(election: Election, candidate: Candidate, attempt: Attempt) -> None:
+        candidate.enter(Stage.STANDBY, "it has just been given back")
 
     @trying.upon(Election.failed).to(standby)
     def try_later(election: Election, candidate: Candidate, attempt: Attempt, text: str) -> None:
