@@ -31,7 +31,7 @@ class GoodTests(ConfigTestCase):
     def test_tables(self) -> None:
         """Tables arrive: those of every loop, and those of a function."""
         config = self.read(
-            'tables = ["jobs", "jobs"]\nwal = { publication = "shop", streaming = true }\n'
+            'tables = ["jobs", "JOBS"]\nwal = { publication = "shop", streaming = true }\n'
             f'[[function]]\ncall = "{HERE}:process"\ntables = ["shop.mail"]\n'
         )
         self.assertEqual(config.settings.tables, ("jobs",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from txdoorbell.settling.functions import Changes, Loaded, Plan, Roster
 from txdoorbell.settling.reload import Reloader, needs_restart
 from txdoorbell.settling.settings import Database, LoopOptions, Probe, Settings
 from txdoorbell.testing import advance_until_quiet
+from txdoorbell.wal import WalSource
 
 
 class RosterTests(SynchronousTestCase):
@@ -81,8 +83,8 @@ class NeedsRestartTests(SynchronousTestCase):
     """What can't be changed while it runs."""
 
     def test_live(self) -> None:
-        """Channels, interval, functions and further loops can."""
-        wanted = Settings(channels=("x",), interval=1.0, loop=(LoopOptions(name="mail"),))
+        """Channels, tables, interval, functions and further loops can."""
+        wanted = Settings(("x",), ("jobs",), interval=1.0, loop=(LoopOptions(name="mail"),))
         self.assertEqual(needs_restart(Settings(), wanted), [])
 
     def test_late(self) -> None:
@@ -139,6 +141,59 @@ class AssemblyTests(SynchronousTestCase):
         self.assertEqual(self.bell.channels, {"a", "b", "c"})
         self.assertEqual((self.names(), self.bell.interval), (["one", "two"], 7.0))
         self.assertEqual(self.bell.loops[1].get_processors(), [run])
+
+    def locks(self, assembly: Assembly) -> list[str | None]:
+        """Return the locks of its loops."""
+        locks = [loop.lock for loop in assembly.bell.status().loops]
+        return [None if lock is None else lock.name for lock in locks]
+
+    def test_locks(self) -> None:
+        """Each loop has its lock, also the first; a further one may come with one."""
+        one, two = LoopOptions(name="one", lock="x"), LoopOptions(name="two")
+        settings = Settings(loop=(one, two), lock_interval=0.5, max_loops=3)
+        assembly = Assembly(Clock(), Plan(settings), "dbname=app")
+        self.assertEqual(self.locks(assembly), ["x", None])
+        three = LoopOptions(name="three", lock="y")
+        assembly.settle(Plan(replace(settings, loop=(one, two, three))))
+        self.assertEqual(self.locks(assembly), ["x", None, "y"])
+
+    def test_lock_changed(self) -> None:
+        """A lock that is on a loop stays there; that is told as needing a restart."""
+        before = Settings(loop=(LoopOptions(name="one", lock="x"), LoopOptions(name="two")))
+        after = replace(
+            before,
+            loop=(LoopOptions(name="one"), LoopOptions(name="two", lock="y")),
+            max_loops=1,
+            lock_interval=9.0,
+            host="anna",
+        )
+        assembly = Assembly(Clock(), Plan(before), "dbname=app")
+        assembly.settle(Plan(after))
+        self.assertEqual(self.locks(assembly), ["x", None])
+        self.assertEqual(
+            needs_restart(before, after),
+            ["lock_interval", "max_loops", "host", "loop one: lock", "loop two: lock"],
+        )
+
+    def heard(self) -> frozenset[str]:
+        """Return the tables whose changes ring."""
+        wal = self.bell.wal
+        assert wal is None or isinstance(wal, WalSource)
+        return frozenset() if wal is None else frozenset(wal.tables)
+
+    def test_tables(self) -> None:
+        """Tables come and go, those of functions too; the second bell is there while any is."""
+
+        def run() -> None:
+            """Do nothing."""
+
+        self.assertIsNone(self.bell.wal)
+        mine = Loaded("one", run, (("tables", ("mail",)),))
+        for tables, functions in ((("a",), ()), (("b",), (mine,)), ((), (mine,)), ((), ())):
+            self.assembly.settle(Plan(replace(self.first, tables=tables), functions))
+            wanted = {*tables, *("mail" for _ in functions)}
+            self.assertEqual({str(table) for table in self.heard()}, wanted)
+        self.assertIsNone(self.bell.wal)
 
     def test_changed_back(self) -> None:
         """They are changed back, but for the loop, which stays without functions."""

@@ -139,7 +139,7 @@ class OptionsTests(SynchronousTestCase):
 
     def test_tables(self) -> None:
         """Each --table is one more."""
-        options = self.parse("--table", "jobs", "--table", 'shop."My Mail"', "--table=jobs")
+        options = self.parse("--table", "jobs", "--table", 'shop."My Mail"', "--table", '"jobs"')
         self.assertEqual(options["plan"].settings.tables, ("jobs", 'shop."My Mail"'))
 
     def test_table_refused(self) -> None:

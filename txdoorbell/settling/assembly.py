@@ -43,17 +43,20 @@ class Assembly:
 
     def settle(self, plan: Plan) -> Changes:
         """
-        Change what can be changed without a new session: functions, channels, loops, interval.
+        Change what can be changed without a new session.
 
-        Functions that are the same in both are left alone, with their wake-ups.
+        That is functions, channels, tables, further loops and the interval. Functions that are the
+        same in both are left alone, with their wake-ups.
         """
         before, after = self._settings, plan.settings
         self._settings = after
         self.bell.interval = after.interval
         self._add_loops(_loops(after))
         self.bell.add_channels(set(after.channels) - set(before.channels))
+        self.bell.add_tables(set(after.tables) - set(before.tables))
         changes = self._roster.settle(plan.functions)
         self.bell.remove_channels(set(before.channels) - set(after.channels))
+        self.bell.remove_tables(set(before.tables) - set(after.tables))
         return changes
 
     def _options(self, plan: Plan) -> dict[str, Any]:
@@ -66,7 +69,12 @@ class Assembly:
             "stop_channel": settings.stop_channel,
             "give_up_after": settings.retry.give_up_after,
             "slow_after": settings.slow_after,
-            **_further_options(plan),
+            "tables": settings.tables,
+            "wal_options": asdict(settings.wal),
+            "lock": _loops(settings)[0].lock,
+            "lock_interval": settings.lock_interval,
+            "max_loops": settings.max_loops,
+            **({} if settings.host is None else {"host": settings.host}),
             **listener_options(settings),
         }
 
@@ -74,27 +82,12 @@ class Assembly:
         for options in wanted:
             if options.name not in self._loops:
                 loop = self._loops[options.name] = self._loop(options)
-                lock: Any = {} if options.lock is None else {"lock": options.lock}
-                self.bell.add_loop(loop, **lock)
+                self.bell.add_loop(loop, lock=options.lock)
 
     def _loop(self, options: LoopOptions) -> Loop:
         given = asdict(options)
         del given["lock"]
         return Loop(self._reactor, **given)
-
-
-def _further_options(plan: Plan) -> dict[str, Any]:
-    """Return what a doorbell is told of locks and tables, if there are any."""
-    settings = plan.settings
-    lock = _loops(settings)[0].lock
-    further: dict[str, Any] = {} if lock is None else {"lock": lock}
-    for key in ("tables", "lock_interval", "max_loops", "host"):
-        value = getattr(settings, key)
-        if value != getattr(Settings, key):
-            further[key] = value
-    if plan.tables:
-        further["wal_options"] = wal_options(settings)
-    return further
 
 
 def listener_options(settings: Settings) -> dict[str, Any]:

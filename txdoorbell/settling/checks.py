@@ -163,14 +163,13 @@ def tables(value: object) -> tuple[str, ...]:
 
 def table(name: str) -> str:
     """
-    Take the name of a table.
+    Take the name of a table; each name that SQL would take for the same comes out the same.
 
     :raises ValueError: when SQL could not read it.
     """
-    from txdoorbell.triggers.names import parse_table
+    from txdoorbell.walreading.changes import Table
 
-    parse_table(name)
-    return name.strip()
+    return str(Table(name))
 
 
 def publication(value: object) -> str:

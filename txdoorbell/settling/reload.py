@@ -17,7 +17,7 @@ from txdoorbell.settling.settings import LoopOptions, Settings
 
 __all__ = ["Reloader", "needs_restart"]
 
-_LIVE = ("channels", "interval", "loop", "function")
+_LIVE = ("channels", "tables", "interval", "loop", "function")
 
 
 class Reloader(Service):
@@ -89,10 +89,11 @@ class Reloader(Service):
         changes = self._assembly.settle(plan)
         self.log.info(
             "{path} has been read again; functions: {added} added, {removed} removed, "
-            "{changed} changed; channels: {channels}",
+            "{changed} changed; channels: {channels}{tables}",
             path=self._path,
             **changes._asdict(),
             channels=", ".join(plan.settings.channels) or "none",
+            tables="".join(f"; table {name}" for name in plan.settings.tables),
         )
         late = needs_restart(self._started, plan.settings)
         if late:
