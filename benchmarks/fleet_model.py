@@ -19,6 +19,7 @@ from random import Random
 
 from txdoorbell.fleet.policy import FIRST, Placement, weight
 from txdoorbell.listening.backoff import backoff_policy
+from txdoorbell.listening.locktiming import LockTiming
 
 Wait = Callable[[str, int], float]
 """A head start, by loop and number of loops held."""
@@ -26,14 +27,11 @@ Wait = Callable[[str, int], float]
 LATENCY = (0.001, 0.005)
 """Seconds from a NOTIFY's commit until a host has heard it: at least, at most."""
 
-DEAD_MAN = 30.0
-"""Seconds of silence after which the server ends a session: three heartbeats of 10 s."""
+BUSY = 0.01
+"""Seconds after a statement for which its session's process is still warm."""
 
-MARGIN = 2.0
-"""Seconds before that, by its own clock, at which a holder stops its functions."""
-
-GATHERED = 0.01
-"""Seconds within which a host's tries go to the server as one statement."""
+LOOKUP = 5
+"""Rounds after which a standby asks who the holders are."""
 
 SLOT = 0.1
 """Seconds over which a peak is taken."""
@@ -64,6 +62,7 @@ class Host:
     :ivar planned: loops for which a head start runs.
     :ivar reserved: until when it leaves loops alone that it doesn't prefer.
     :ivar spoke: when it last sent a statement.
+    :ivar looked: when it last asked who the holders are.
     """
 
     placement: Placement
@@ -73,7 +72,8 @@ class Host:
     held: set[str] = field(default_factory=set)
     planned: set[str] = field(default_factory=set)
     reserved: float = 0.0
-    spoke: float = -GATHERED
+    spoke: float = -1.0
+    looked: float = -inf
 
 
 @dataclass
@@ -100,6 +100,7 @@ class Tally:
     :ivar tries: locks that were tried for, by slot.
     :ivar statements: those that were sent for that, by slot.
     :ivar wakes: how often a session that had been idle was sent one.
+    :ivar lookups: how often it was asked who the holders are.
     :ivar doubles: how often a loop was taken while its last holder ran it.
     """
 
@@ -107,6 +108,7 @@ class Tally:
     tries: Counter[int] = field(default_factory=Counter)
     statements: Counter[int] = field(default_factory=Counter)
     wakes: int = 0
+    lookups: int = 0
     doubles: int = 0
 
 
@@ -169,7 +171,9 @@ class Fleet:
     def _try_in_turn(self, host: Host) -> None:
         """Try for each; locks that others hold are only counted, since nothing comes of it."""
         if not host.placement.has_room(len(host.held)):
+            self._note(host, 0)
             return
+        self._look_up(host)
         share = len(host.likes) / self.size.loops
         others = self.size.loops - len(host.likes)
         self._note(host, max(0, len(host.likes) + round(share * others) - len(host.held)))
@@ -207,15 +211,22 @@ class Fleet:
         self.at(since + wait(loop, len(host.held)), tries)
 
     def _note(self, host: Host, tries: int) -> None:
-        """Count tries. As many as there is room for go together: all of them may succeed."""
+        """
+        Count tries. As many as there is room for go together: all of them may succeed.
+
+        No try at all is a heartbeat.
+        """
         slot, most = int(self.now / SLOT), self.size.max_loops
         self.tally.tries[slot] += tries
-        if self.now - host.spoke >= GATHERED:
-            self.tally.wakes += 1
-            self.tally.statements[slot] += 1
-            host.spoke = self.now
-        if most is not None:
-            self.tally.statements[slot] += ceil(tries / (most - len(host.held))) - 1
+        together = tries if most is None else most - len(host.held)
+        self.tally.statements[slot] += ceil(tries / together) if tries else 1
+        self.tally.wakes += self.now - host.spoke >= BUSY
+        host.spoke = self.now
+
+    def _look_up(self, host: Host) -> None:
+        if self.now - host.looked >= LOOKUP * self.size.lock_interval:
+            self.tally.lookups += 1
+            host.looked = self.now
 
     def _take(self, host: Host, loop: str) -> None:
         free = self.free.pop(loop)
@@ -241,10 +252,10 @@ class Fleet:
     def cut_off(self, number: int) -> None:
         """Let nothing through any more, or freeze the process: the server finds out by silence."""
         host, since = self.hosts[number], self.now
-        heard = max(host.spoke, self.now - self.random.uniform(0, DEAD_MAN / 3))
-        fenced = heard + max(LATENCY) + DEAD_MAN - MARGIN
+        timing = LockTiming(self.size.lock_interval)
+        fenced = host.spoke + timing.lease
         self._end(host)
-        self.at(heard + DEAD_MAN, partial(self._lose, host, Free(since, fenced)))
+        self.at(host.spoke + timing.timeout, partial(self._lose, host, Free(since, fenced)))
 
     def restart(self, outage: float) -> None:
         """Restart the server: all hosts come back as the listener's backoff lets them."""

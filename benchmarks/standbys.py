@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import Any
 
 import psycopg2
 
 from benchmarks.figures import median
 from benchmarks.proc import usage_of
-from txdoorbell.fleet.lease_table import TRY_SQL
+from txdoorbell.fleet.lease_table import TRY_SQL, holders_sql, lease_table_sql, take_sql
 from txdoorbell.fleet.policy import Placement
 from txdoorbell.leadership import lock_key
 
 RINGS = 100
+
+LOOKUP = 5
+"""Rounds after which a standby asks who the holder is."""
 
 
 def standing_by(
@@ -25,23 +29,54 @@ def standing_by(
     """
     Let sessions try for locks that another one holds, each in its rounds, as their policy says.
 
+    Now and then they ask for the holder, too, as the service does.
+
     :returns: the share of a core that their backends took, and seconds for each statement.
     """
     with ExitStack() as stack:
         holder, *sessions = [_connect(dsn, stack) for _ in range(standbys + 1)]
-        _execute(holder, TRY_SQL, _locks(locks))
+        _hold(holder, locks)
         placements = [Placement(f"host{number}", interval) for number in range(standbys)]
         due = [(place.until_first_round(), n) for n, place in enumerate(placements)]
         heapify(due)
+        asks = [when for when, _ in sorted(due, key=itemgetter(1))]
         before, start, rounds = _cpu(sessions), time.monotonic(), 0
         while due[0][0] < seconds:
             when, number = heappop(due)
             time.sleep(max(0.0, start + when - time.monotonic()))
             _execute(sessions[number], TRY_SQL, _locks(locks))
+            if when >= asks[number]:
+                _execute(sessions[number], holders_sql(), _locks(locks))
+                asks[number] = when + LOOKUP * interval
             heappush(due, (when + placements[number].until_next_round(), number))
             rounds += 1
         spent = _cpu(sessions) - before
         return spent / seconds, spent / rounds
+
+
+def _hold(session: Any, locks: int) -> None:
+    """Hold so many locks, with a lease for each."""
+    _execute(session, lease_table_sql())
+    _execute(session, TRY_SQL, _locks(locks))
+    _execute(session, take_sql(), ("host", 1, _locks(locks)[0]))
+
+
+def lookups(dsn: str, sizes: Sequence[int], times: int) -> dict[int, float]:
+    """
+    Let a session ask who holds so many locks.
+
+    :returns: seconds of CPU of its backend each time, by the number of locks.
+    """
+    with ExitStack() as stack:
+        holder, session = _connect(dsn, stack), _connect(dsn, stack)
+        costs = {}
+        for size in sorted(sizes):
+            _hold(holder, size)
+            before = _cpu([session])
+            for _ in range(times):
+                _execute(session, holders_sql(), _locks(size))
+            costs[size] = (_cpu([session]) - before) / times
+        return costs
 
 
 def batches(dsn: str, sizes: Sequence[int], rounds: int, times: int) -> dict[int, float]:

@@ -7,9 +7,10 @@ from math import inf
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import standbys
-from benchmarks.fleet_model import DEAD_MAN, Fleet, Free, Size
+from benchmarks.fleet_model import Fleet, Free, Size
 from benchmarks.measures.fleet import COURSE, course
 from tests.servers import shared_server
+from txdoorbell.listening.locktiming import LockTiming
 
 
 class ModelTests(SynchronousTestCase):
@@ -55,14 +56,15 @@ class ModelTests(SynchronousTestCase):
 
     def test_cut_off(self) -> None:
         """Loops of a silent host stay where they are until the server ends its session."""
-        fleet = self.fleet()
+        fleet, timeout = self.fleet(), LockTiming(2.0).timeout
         fleet.tally.gaps.clear()
         fleet.cut_off(0)
-        fleet.run(fleet.now + DEAD_MAN / 2)
+        fleet.run(fleet.now + timeout / 2)
         self.assertEqual(fleet.free, {})
-        fleet.run(fleet.now + DEAD_MAN)
+        fleet.run(fleet.now + timeout)
         self.assertEqual(self.holding(fleet)[0], 0)
-        self.assertGreater(min(fleet.tally.gaps), DEAD_MAN / 2)
+        self.assertGreater(min(fleet.tally.gaps), timeout / 2)
+        self.assertEqual(fleet.tally.doubles, 0)
 
     def test_max_loops(self) -> None:
         """Where no host has room the rest stays free, and no try is wasted on it."""
@@ -96,5 +98,6 @@ class ServerTests(SynchronousTestCase):
         dsn = shared_server().dsn
         self.assertGreater(min(standbys.standing_by(dsn, 2, 2, 0.2, 0.05)), 0)
         self.assertGreater(min(standbys.batches(dsn, (1, 3), 1, 5).values()), 0)
+        self.assertGreater(min(standbys.lookups(dsn, (2, 3), 2).values()), 0)
         self.assertGreater(standbys.ring(dsn, 2), 0)
         self.assertEqual(standbys.room(dsn, 10), 10)

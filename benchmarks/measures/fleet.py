@@ -36,13 +36,13 @@ BACK = 5.0
 SMALL, PAUSE = 50, 10.0
 """In a fleet of fewer hosts, what happens to them happens so many seconds apart."""
 
-AFTER_ALL = 60.0
+AFTER_ALL = 30.0
 """Seconds that are looked at where silence is the only sign."""
 
 STANDBYS, LOCKS, INTERVAL = 50, 5, 2.0
 """Of the real server's measure."""
 
-BATCHES, LISTENERS = (1, 10, 100, 320), (10, 50, 200)
+BATCHES, LISTENERS, LOOKUPS = (1, 10, 100, 320), (10, 50, 200), (5, 1_000)
 
 
 def steady(fleet: Fleet) -> float:
@@ -165,6 +165,8 @@ def _figures(fleet: Fleet, seconds: float) -> Figures:
         "peak": max(tally.statements.values(), default=0) / SLOT,
         "tries": sum(tally.tries.values()) / seconds,
         "wakes": tally.wakes / seconds,
+        "lookups": tally.lookups / seconds,
+        "loops": fleet.size.loops,
         "held": [held[0], median(held), held[-1]],
         "free": len(fleet.free),
         "doubles": tally.doubles,
@@ -180,6 +182,7 @@ def ask(seconds: float) -> dict[str, Any]:
             "standbys": share,
             "round": each,
             "batches": {str(n): t for n, t in standbys.batches(dsn, BATCHES, 9, 200).items()},
+            "lookups": {str(n): t for n, t in standbys.lookups(dsn, LOOKUPS, 20).items()},
             "rings": {str(n): standbys.ring(dsn, n) for n in LISTENERS},
         }
     small = {"max_connections": "20", "max_locks_per_transaction": "10"}
@@ -210,10 +213,14 @@ def _cells(taken: Figures, real: Figures) -> list[str]:
 
 def _cost(real: Figures, taken: Figures) -> float:
     """Return the server's share of a core; a session that had been idle is dearer than another."""
-    for_each = (real["batches"]["320"] - real["batches"]["10"]) / 310
-    idle, busy = real["round"] - LOCKS * for_each, real["batches"]["10"] - 10 * for_each
-    further = taken["statements"] - taken["wakes"]
-    return float(idle * taken["wakes"] + busy * further + for_each * taken["tries"])
+    batches, lookups = real["batches"], real["lookups"]
+    for_each = (batches["320"] - batches["10"]) / 310
+    asked = (lookups["1000"] - lookups["5"]) / 995 * taken["loops"] + lookups["5"]
+    busy = batches["10"] - 10 * for_each
+    idle = max(busy, real["round"] - LOCKS * for_each - lookups["5"] / standbys.LOOKUP)
+    further = max(0.0, taken["statements"] - taken["wakes"])
+    spent = idle * taken["wakes"] + busy * further + for_each * taken["tries"]
+    return float(spent + asked * taken["lookups"])
 
 
 def _targets(raw: dict[str, dict[str, Figures]]) -> list[Target]:
@@ -231,10 +238,12 @@ def _costs(real: dict[str, Any]) -> Table:
     rows = [["on a real server", "CPU"]]
     what = f"{STANDBYS} standbys, {LOCKS} locks each {INTERVAL:g} s, % of a core"
     rows.append([what, written(100 * real["standbys"])])
-    rows.append([f"each of their statements, for {LOCKS} locks, us", written(1e6 * real["round"])])
+    rows.append([f"a round of one of them, {LOCKS} locks, us", written(1e6 * real["round"])])
     for number, cost in real["batches"].items():
         locks = "a lock" if number == "1" else f"{number} locks"
         rows.append([f"a statement right after another, for {locks}, us", written(1e6 * cost)])
+    for number, cost in real["lookups"].items():
+        rows.append([f"asking who holds {int(number):,} locks, us", written(1e6 * cost)])
     for number, cost in real["rings"].items():
         rows.append([f"a ring with {number} listeners, us", written(1e6 * cost)])
     note = (
