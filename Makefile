@@ -35,6 +35,7 @@ bench: $(made)-bench
 	$(BIN)/python -m benchmarks --results benchmarks/results $(BENCH)
 
 # Faults every few seconds, for as long as asked; nothing may be missed. One kind of them:  SOAK="--only frozen" make soak
+# Eight processes that share loops by locks:  SOAK=--fleet make soak
 soak: $(made)-test
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(SOAK)
 

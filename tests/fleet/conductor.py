@@ -63,6 +63,7 @@ class Fleet:
         self.server = server
         self.lease = max(each.lease for each in terms)
         self.chance = random.Random(seed)
+        self._seed = seed
         self.database = Database(server.dsn, "fleet conductor")
         self.members = [
             Member(number, folder, server.dsn, each) for number, each in enumerate(terms, 1)
@@ -144,7 +145,7 @@ class Fleet:
         try:
             until(what, holds_now, self._deadline)
         except AssertionError as error:
-            raise AssertionError(f"{error}; {self._situation()}") from None
+            raise AssertionError(f"{error}; seed {self._seed}, {self._situation()}") from None
 
     def _situation(self) -> str:
         """Say who is out, who holds what, and who has written last."""
@@ -165,7 +166,13 @@ class Fleet:
         """Make the tables, start all, and wait until each loop is held."""
         prepare(self.database)
         command = ["-m", "txdoorbell", "sql", "--fleet", "--apply", "--dsn", self.server.dsn]
-        subprocess.run([sys.executable, *command], env=environment(), check=True, timeout=60)
+        subprocess.run(
+            [sys.executable, *command],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=60,
+        )
         for member in self.members:
             member.start()
         self.wait("all processes to listen", self._all_listen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,6 +10,11 @@ from tests.fleet.faults import MID_FUNCTION
 from tests.fleet.judge import Judgement, Trouble
 from tests.fleet.ledger import Database
 from tests.fleet.members import Member
+
+_TRACEBACK = re.compile(
+    r"^(\t?)Traceback \(most recent call last\):\n(?:\1[ \t].*\n)*\1(\S.*)", re.M
+)
+"""How the log indents it, and the error."""
 
 _STATUSES = (0, -signal.SIGTERM, -signal.SIGKILL)
 
@@ -54,10 +60,9 @@ class Report:
     def _errors(self) -> Iterator[str]:
         for member in self._members:
             log = member.log.read_text(errors="replace") if member.log.exists() else ""
-            for block in log.split("Traceback (most recent call last)")[1:]:
-                last = next((line for line in block.splitlines()[1:] if line[:1].strip()), "")
-                if not last.startswith("psycopg2."):  # a function's, when the server went away
-                    yield f"{member.name} logged an error: {last}"
+            for _, error in _TRACEBACK.findall(log):
+                if not error.startswith("psycopg2."):  # a function's, when the server went away
+                    yield f"{member.name} logged an error: {error}"
 
     def lines(self, database: Database) -> Iterator[str]:
         """Generate lines that say how it went."""
