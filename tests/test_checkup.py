@@ -80,6 +80,7 @@ class CheckTests(CommandTestCase):
         lines = await self.said(self.check(text), 1)
         self.assertEqual(lines[-2], "ok      LISTEN committed for jobs, mail")
         self.assertIn("failed  a ring is not heard: ", lines[-1])
+        self.assertIn("; a pooler in transaction mode?", lines[-1])
 
     async def test_offline(self) -> None:
         """Without a database the file and its functions are checked."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckFailed", "check_listening", "heard", "probed"]
 
+_POOLER = "; a pooler in transaction mode?"
+
 
 class CheckFailed(Exception):
     """A step has failed; the text is one line that says why."""
@@ -40,7 +42,7 @@ async def check_listening(
     async with heard(reactor, listener, plan.settings):
         passed(f"connected to {listener.description}")
         passed(f"LISTEN committed for {', '.join(sorted(plan.channels)) or 'no channel'}")
-        passed(f"a ring is heard, after {await probed(listener, 'a ring')}")
+        passed(f"a ring is heard, after {await probed(listener, 'a ring', _POOLER)}")
 
 
 @asynccontextmanager
@@ -78,18 +80,19 @@ async def _listens(
         raise CheckFailed(f"{source.description}: {trouble.reason}")
 
 
-async def probed(source: Listener | WalSource, what: str) -> str:
+async def probed(source: Listener | WalSource, what: str, suspect: str = "") -> str:
     """
     Have a source ring itself.
 
     :param what: by what, in words.
+    :param suspect: what is likely to be the cause when that isn't heard, in words.
     :returns: how long it took to hear that.
     :raises CheckFailed: when it did not.
     """
     try:
         latency = await source.probe()
     except ProbeFailed as error:
-        raise CheckFailed(f"{what} is not heard: {error}") from None
+        raise CheckFailed(f"{what} is not heard: {error}{suspect}") from None
     return f"{1000 * latency:.1f} ms"
 
 
