@@ -148,6 +148,7 @@ class ImportTests(LoadTestCase):
     def test_missing_module(self) -> None:
         """The module that is missing is named, or the package that it should be in."""
         self.assert_refused("surely_missing.jobs:process", "there is no module surely_missing")
+        self.assert_refused("surely_missing.jobs:process", f"in {Path.cwd()} or where else")
         self.assert_refused(self.spec("missing:process"), "there is no module {package}.missing")
 
     def test_no_package(self) -> None:

@@ -122,7 +122,8 @@ def _load_module(spec: str, module: str) -> ModuleType:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and _is_part(error.name, module) and not _places(error):
-            raise LoadError(f"{spec}: there is no module {error.name}") from None
+            where = f"in {Path.cwd()} or where else Python looks"
+            raise LoadError(f"{spec}: there is no module {error.name} {where}") from None
         raise LoadError(f"{spec}: {_failure(module, error)}") from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the module is anybody's
         raise LoadError(f"{spec}: {_failure(module, error)}") from None
