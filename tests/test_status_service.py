@@ -288,3 +288,12 @@ class CommandTests(CommandTestCase):
             self.assertEqual(await bell.ends(), 1)
         self.assertIn("the status page can't be shown: 127.0.0.1:", bell.out)
         self.assertNotIn("Traceback", bell.err + bell.out)
+
+    async def test_taken_from_a_daemon(self) -> None:
+        """So is one that a daemon can't open: nobody waits for it, nothing is left."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            endpoint = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+            bell = self.twistd("doorbell", "--dsn", "dbname=app", "--status", endpoint)
+            self.assertEqual(await bell.ends(), 1)
+        self.assertIn("the status page can't be shown: 127.0.0.1:", bell.err)
+        self.assertFalse((self.directory / "twistd.pid").exists())

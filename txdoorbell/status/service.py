@@ -85,7 +85,7 @@ class StatusService(Service):
         """
         Open the endpoint, unless that has been done, and answer.
 
-        :raises SystemExit: when it can't be opened, with the reason.
+        :raises NotShown: when it can't be opened, with the reason.
         """
         if self.running:
             return
@@ -119,7 +119,7 @@ class StatusService(Service):
         self._listening.addErrback(lambda failure: failures.append(_why(failure)))
         if failures:
             self._listening = None
-            raise SystemExit(f"the status page can't be shown: {failures[0]}")
+            raise NotShown(f"the status page can't be shown: {failures[0]}")
 
     def _elsewhere(self, failure: Failure) -> Deferred[IListeningPort]:
         # Whoever binds at the same moment as we do is seen only when we listen: an OSError.
@@ -131,6 +131,15 @@ class StatusService(Service):
         self._port = port
         self.url = _url(port.getHost())
         self.log.info("the status page is at {url}", url=self.url)
+
+
+class NotShown(SystemExit, Exception):
+    """
+    The endpoint can't be opened; the text says why.
+
+    A daemon's first process waits until the second one has started, or has failed with an
+    ``Exception``: from a mere ``SystemExit`` it would never hear.
+    """
 
 
 def _closed(port: IListeningPort) -> Deferred[None]:
