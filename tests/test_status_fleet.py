@@ -8,12 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from tests.bells import BellTestCase
+from tests.status_web import WebTestCase
+from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import Loop
 from txdoorbell.status import DoorbellStatus, LockStatus
 from txdoorbell.status.history import History
 from txdoorbell.status.metrics import LOCK_STATES, exposition
 from txdoorbell.status.page import render_live
 from txdoorbell.status.text import as_text
+from txdoorbell.testing import FakeListener
 
 HELD = LockStatus("bills", "holding", 7, 940.0, "anna", 4711, 2, "taken")
 ELSEWHERE = LockStatus("bills", "standby", 8, 1000.0, "berta", 12, 1, "another session holds it")
@@ -176,3 +179,47 @@ class MetricsTests(FleetTestCase):
             metrics = self.metrics(lock)
             counted.append(metrics['txdoorbell_lock_takeovers_total{lock="bills",loop="billing"}'])
         self.assertEqual(counted, ["0.0", "1.0", "1.0", "1.0", "2.0", "3.0"])
+
+
+class ReadyTests(WebTestCase):
+    """Whether a process that does not hold its lock is ready."""
+
+    def locked(self) -> None:
+        """Give the doorbell a loop with a lock; at the end that is given back."""
+        self.addCleanup(self.give_back, self.bell)
+        self.bell.add_loop(Loop(self.clock, name="billing"), lock="bills")
+        self.clock.pump([0.1] * 40)
+
+    def give_back(self, bell: Doorbell) -> None:
+        """Stop a doorbell, and let the server answer."""
+        stopped = bell.stopService()
+        self.turn()
+        self.successResultOf(stopped)
+
+    def test_holding(self) -> None:
+        """Who runs the loop is ready."""
+        self.locked()
+        self.assertIn("badge holding", self.ask("/").body)
+        self.assertEqual(self.ask("/readyz").status, 200)
+
+    def test_standby(self) -> None:
+        """Who stands by is ready: it could run the loop."""
+        rival = FakeListener(self.clock, host="berta", locks=self.listener.locks)
+        other = Doorbell(self.clock, listener=rival, lock="bills")
+        other.startService()
+        self.addCleanup(self.give_back, other)
+        self.clock.pump([0.1] * 40)
+        self.locked()
+        self.assertIn("berta", self.ask("/").body)
+        self.assertEqual(self.ask("/readyz").status, 200)
+
+    def test_refused(self) -> None:
+        """Who can't hold the lock is not, and says why."""
+        self.listener.refuse_locks("a pooler in transaction mode")
+        self.listener.lose()
+        self.listener.regain()
+        self.locked()
+        answer = self.ask("/readyz")
+        self.assertEqual(answer.status, 503)
+        self.assertIn("lock 'bills' is refused: a pooler in transaction mode", answer.body)
+        self.assertIn('class="error"', self.ask("/").body)

@@ -61,6 +61,16 @@ class WalTests(BellTestCase):
         for text in ("badge not-connected", "wal_level is &lt;replica&gt;", "none", "not yet"):
             self.assertIn(text, page)
 
+    def test_unknown(self) -> None:
+        """What isn't known is left open."""
+        wal = replace(READS, since=None, retained_bytes=None)
+        self.assertIn("<dd><span>–<small>", self.page(wal))
+        self.assertIn("write-ahead log: listening at db:5432/app\n", self.text(wal))
+
+    def text(self, wal: WalStatus) -> str:
+        """Return what ``txdoorbell status`` prints."""
+        return as_text(self.status(wal).as_dict())
+
     def test_many_tables(self) -> None:
         """Of many tables the first ones are named."""
         tables = tuple(f"table_{number}" for number in range(9))
@@ -68,11 +78,11 @@ class WalTests(BellTestCase):
 
     def test_text(self) -> None:
         """So has the terminal."""
-        text = as_text(self.status(READS).as_dict())
+        text = self.text(READS)
         self.assertIn("write-ahead log: listening since", text)
         self.assertIn("  last probe heard in 3 ms; kept for us by the server: 1.0 MB\n", text)
         self.assertIn("  tables: jobs, shop.mail\n", text)
-        self.assertIn("  wal_level is <replica>\n", as_text(self.status(REFUSED).as_dict()))
+        self.assertIn("  wal_level is <replica>\n", self.text(REFUSED))
 
     def test_metrics(self) -> None:
         """So have the metrics; what isn't known has no sample."""

@@ -123,12 +123,13 @@ class WalStatus:
     The second bell, which reads the write-ahead log.
 
     :ivar tables: of which changes are heard.
+    :ivar since: when it came into that state.
     :ivar retained_bytes: how much of the log the server kept for it at the last probe.
     """
 
     state: str
     reason: str
-    since: float
+    since: float | None
     endpoint: str
     tables: tuple[str, ...]
     probe_latency: float | None

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from twisted.web.template import Tag, tags
 
+from txdoorbell.fleet.locking import RELEASE_CHANNEL
 from txdoorbell.notification import State
 from txdoorbell.status.figures import ago, clean, clock, length, share, until, whole_length
 from txdoorbell.status.fleet import fleet, holder_of, is_elsewhere
@@ -53,8 +54,9 @@ def live(status: DoorbellStatus, history: History, can_act: bool) -> Tag:
 
 def _hearing(status: DoorbellStatus) -> Tag:
     listener = status.listener
-    channels = ", ".join(clean(name, 40) for name in listener.channels[:6])
-    more = len(listener.channels) - 6
+    names = [name for name in listener.channels if name != RELEASE_CHANNEL]
+    channels = ", ".join(clean(name, 40) for name in names[:6])
+    more = len(names) - 6
     on = f"on {channels}{f' and {more} more' if more > 0 else ''}" if channels else ""
     good = not status.unready
     what = on if good else "; ".join(clean(reason, 300) for reason in status.unready)

@@ -42,8 +42,9 @@ def _wal(status: dict[str, Any]) -> Iterator[str]:
     bell, now = status.get("wal"), status["now"]
     if bell is None:
         return
-    since = f"since {clock(bell['since'])} ({ago(bell['since'], now)})"
-    yield f"write-ahead log: {bell['state']} {since} at {printable(bell['endpoint'])}"
+    at = bell["since"]
+    since = "" if at is None else f" since {clock(at)} ({ago(at, now)})"
+    yield f"write-ahead log: {bell['state']}{since} at {printable(bell['endpoint'])}"
     if bell["state"] != State.LISTENING:
         yield f"  {printable(bell['reason'])}"
     latency = bell["probe_latency"]

@@ -38,7 +38,8 @@ def _facts(bell: WalStatus, now: float) -> Iterator[Tag]:
     more = len(bell.tables) - 6
     heard = "not yet" if bell.probe_latency is None else length(bell.probe_latency)
     yield fact("State", badge(_WORDS.get(State(bell.state), bell.state)))
-    yield fact("Since", two_lines(clock(bell.since), ago(bell.since, now)))
+    since = ("–", "") if bell.since is None else (clock(bell.since), ago(bell.since, now))
+    yield fact("Since", two_lines(*since))
     yield fact("Tables", f"{tables}{f' and {more} more' if more > 0 else ''}" or "none")
     yield fact("Last probe heard in", heard)
     yield fact("Kept for us by the server", size(bell.retained_bytes))
