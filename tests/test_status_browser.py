@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import psycopg2
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.task import LoopingCall
@@ -22,6 +23,7 @@ from tests.commands import Command, CommandTestCase, environment
 from tests.servers import execute, private_server, shared_server
 from tests.status_scene import FleetScene, Scene
 from tests.waiting import wait_for
+from txdoorbell.leadership import lock_key
 from txdoorbell.status.site import StatusSite
 
 TOKEN = "correct-horse-battery-staple"
@@ -128,6 +130,24 @@ class PageTests(CommandTestCase):
         await self.browser.shows("#functions", "muted")
         await self.browser.click("#login .leave")
         self.assertFalse(await self.displayed(".acts form"))
+        self.assertEqual(await self.browser.complaints(), [])
+
+    async def test_lock(self) -> None:
+        """The page shows that another one holds the lock, and, live, that it is held here."""
+        dsn = shared_server().dsn
+        rival = psycopg2.connect(dsn)
+        self.addCleanup(rival.close)
+        rival.cursor().execute("select pg_advisory_lock(%s, %s)", lock_key("page"))
+        await self.start(dsn, "--lock", "page")
+        row = "#fleet tr[data-key='lock loop']"
+        await self.browser.shows(f"{row} .badge", "standby")
+        await self.browser.shows(f"{row} [data-label='Held by']", "127.0.0.1")
+        await self.browser.shows("#functions .badge", "standby")
+        await self.browser.shows("#hearing.good", " runs it")
+        rival.close()
+        await self.browser.shows(f"{row} .badge", "holding")
+        await self.browser.shows(f"{row} [data-label='Held by']", "this process")
+        await self.browser.shows("#functions .badge", "idle")
         self.assertEqual(await self.browser.complaints(), [])
 
     async def displayed(self, selector: str) -> bool:
