@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import psycopg2
@@ -33,8 +34,9 @@ class LogBellTestCase(BellFaultTestCase):
         self.dsn = ""
 
     def look(self) -> None:
-        """Be a processing function that counts the jobs."""
-        self.seen.append(self.count())
+        """Be a processing function that counts the jobs, if there is a server."""
+        with suppress(psycopg2.OperationalError):
+            self.seen.append(self.count())
 
     def count(self) -> int:
         """Return how many jobs there are."""
@@ -285,13 +287,11 @@ class LogServerTests(LogBellTestCase):
     async def test_taken_for_a_standby(self) -> None:
         """Where every COMMIT would wait for us, we don't read, nor go on when that is set later."""
         server = logical_server(self)
-        bell = await self.made(server.dsn)
+        bell = await self.made(server.dsn, probe_interval=0.1)
         log = self.log_of(bell)
-        await in_time("a probe", log.probe())
         names = "FIRST 1 (other, *)"
         execute(server.dsn, f"alter system set synchronous_standby_names = '{names}'")
         execute(server.dsn, "select pg_reload_conf()")
-        log.probe().addErrback(lambda _: None)
         await wait_for("the refusal", lambda: "takes this session for a standby" in log.reason)
         self.assertIn(f"synchronous_standby_names = '{names}'", log.reason)
         self.assertEqual(slots(server.dsn), [])
