@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from txdoorbell.clocks import monotonic_of
+from txdoorbell.clocks import EARLY, monotonic_of
 from txdoorbell.listening.session import Session
 
 __all__ = ["Heartbeat"]
@@ -82,7 +82,7 @@ class Heartbeat:
         silence = self._now() - self._last()
         if self._hold():
             self._wait(self._interval / 10)
-        elif silence < self._interval:
+        elif silence < self._interval - EARLY:
             self._wait(self._interval - silence)
         else:
             self._ask(self._timeout).addCallbacks(lambda _: self.start(), self._failed)
