@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import contextlib
 from typing import Any
 
 import psycopg2
@@ -35,7 +35,7 @@ class LogBellTestCase(BellFaultTestCase):
 
     def look(self) -> None:
         """Be a processing function that counts the jobs, if there is a server."""
-        with suppress(psycopg2.OperationalError):
+        with contextlib.suppress(psycopg2.OperationalError):
             self.seen.append(self.count())
 
     def count(self) -> int:
