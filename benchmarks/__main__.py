@@ -55,11 +55,14 @@ def main(arguments: Sequence[str]) -> int:
         folder = options.logs or Path(place)
         folder.mkdir(parents=True, exist_ok=True)
         bench = Bench(private.dsn, folder, tuple(consumers), sizes)
-        outcomes = [take(name, bench) for name in MEASURES if name in names]
-    facts["load average after"] = machine.load()
+        outcomes = []
+        for name in MEASURES:
+            if name in names:
+                outcomes.append(take(name, bench))
+                facts["load average after"] = machine.load()
+                if options.results:
+                    save(options.results, outcomes[-1], facts)
     sys.stdout.write(report.summary(outcomes) + "\n")
-    if options.results:
-        save(options.results, outcomes, facts)
     return 0
 
 
@@ -70,13 +73,13 @@ def take(name: str, bench: Bench) -> Outcome:
     return outcome
 
 
-def save(folder: Path, outcomes: list[Outcome], facts: dict[str, str]) -> None:
-    """Write the results, with pictures if matplotlib is there."""
-    report.write(folder, outcomes, facts)
+def save(folder: Path, outcome: Outcome, facts: dict[str, str]) -> None:
+    """Write one measure's results, with its picture if matplotlib is there."""
+    report.write(folder, [outcome], facts)
     if find_spec("matplotlib"):
         from benchmarks.plots import plot
 
-        plot(folder, outcomes)
+        plot(folder, [outcome])
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measures import MEASURES
 from benchmarks.outcome import Outcome, Table
 
 TARGETS = ["figure", "target", "measured", ""]
@@ -14,19 +16,38 @@ TARGETS = ["figure", "target", "measured", ""]
 
 def write(folder: Path, outcomes: Sequence[Outcome], facts: dict[str, str]) -> None:
     """
-    Write a run's results: one file of tables per measure, one of all, and every figure as JSON.
+    Write results: one file of tables per measure, one of all, and every figure as JSON.
 
-    :param folder: made when it isn't there. Files of measures that weren't taken stay.
+    :param folder: made when it isn't there. Measures that weren't taken stay as they are in it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    machine = Table("Taken on", [["", ""], *([name, fact] for name, fact in facts.items())])
-    targets = Table("Targets", [TARGETS, *(t.row() for one in outcomes for t in one.targets)])
     for outcome in outcomes:
         write_one(folder, outcome, facts)
+    found = {name: _read(folder / f"{name}.json") for name in MEASURES}
+    present = {name: figures for name, figures in found.items() if "tables" in figures}
+    machine = Table("Taken on", [["", ""], *_machine(present)])
+    rows = [row for figures in present.values() for row in figures["targets"]]
+    targets = Table("Targets", [TARGETS, *rows])
     (folder / "machine.rst").write_text(rst([machine]))
     (folder / "targets.rst").write_text(rst([targets]))
-    tables = [targets, *(table for one in outcomes for table in one.tables), machine]
-    (folder / "results.md").write_text(markdown(tables))
+    tables = [Table(**table) for figures in present.values() for table in figures["tables"]]
+    (folder / "results.md").write_text(markdown([targets, *tables, machine]))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return figures
+
+
+def _machine(present: dict[str, dict[str, Any]]) -> list[list[str]]:
+    """Return rows of facts: of the last run, and which measures are of an earlier one."""
+    last: dict[str, str] = {"taken": ""}
+    for figures in present.values():
+        if figures["taken on"]["taken"] >= last["taken"]:
+            last = figures["taken on"]
+    taken = {name: figures["taken on"]["taken"] for name, figures in present.items()}
+    earlier = [f"{name} ({when})" for name, when in taken.items() if when != last["taken"]]
+    rows = [[name, fact] for name, fact in last.items()]
+    return [*rows, ["taken in an earlier run", ", ".join(earlier)]] if earlier else rows
 
 
 def write_one(folder: Path, outcome: Outcome, facts: dict[str, str]) -> None:
@@ -37,7 +58,9 @@ def write_one(folder: Path, outcome: Outcome, facts: dict[str, str]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{outcome.name}.rst").write_text(rst(outcome.tables))
-    figures = {"taken on": facts, **outcome.raw}
+    tables = [dataclasses.asdict(table) for table in outcome.tables]
+    targets = [target.row() for target in outcome.targets]
+    figures = {"taken on": facts, "targets": targets, "tables": tables, **outcome.raw}
     (folder / f"{outcome.name}.json").write_text(_json(figures))
 
 

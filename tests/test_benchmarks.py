@@ -66,12 +66,26 @@ class ReportTests(SynchronousTestCase):
         folder = Path(self.mktemp())
         table = Table("``x``", [["a", "b"], ["1", "2"]], "A note.")
         outcome = Outcome("wake", [table], [Target("p50", 1.0, 2.0)], {"waits": [1.23456789]})
-        report.write(folder, [outcome], {"machine": "a small one"})
+        report.write(folder, [outcome], {"taken": "now"})
         self.assertIn(".. list-table:: ``x``", (folder / "wake.rst").read_text())
         self.assertIn("| 1 | 2 |", (folder / "results.md").read_text())
         self.assertIn("at most 2.00", (folder / "targets.rst").read_text())
         self.assertIn('"waits":[1.23457]', (folder / "wake.json").read_text())
         self.assertIn("p50", report.summary([outcome]))
+
+    def test_parts(self) -> None:
+        """What is taken again replaces what was; the rest stays, and is said to be older."""
+        folder = Path(self.mktemp())
+        taken = (("wake", "p50", "1"), ("storm", "rate", "1"), ("wake", "p99", "2"))
+        for name, what, when in taken:
+            table = Table(name, [["a"], [what]])
+            outcome = Outcome(name, [table], [Target(what, 1.0, 2.0)])
+            report.write(folder, [outcome], {"taken": when})
+        targets = (folder / "targets.rst").read_text()
+        self.assertNotIn("p50", targets)
+        self.assertLess(targets.index("p99"), targets.index("rate"))
+        self.assertIn("storm (1)", (folder / "machine.rst").read_text())
+        self.assertIn("| rate |", (folder / "results.md").read_text())
 
     def test_targets(self) -> None:
         """A target says on which side of its limit the figure is."""
