@@ -50,7 +50,8 @@ class WalSource(Service):
 
     It reads from a temporary slot, which ends with its session: so nothing is kept for it while it
     isn't there, and on each new session everything is to run once. From then on, whatever is
-    committed is heard. What it has read it confirms at once: nobody's function is waited for.
+    committed is heard. What it has read it confirms at once: nobody's function is waited for. Only
+    a blocked reactor is: the server keeps the log, and when it is being stopped waits, for 30 s.
 
     Its states, log lines and delays are those of :class:`txdoorbell.listener.Listener`. What it
     lacks, it makes if its role may, which is a publication and the tables in it; else, and for
@@ -161,7 +162,7 @@ class WalSource(Service):
     @property
     def retained_bytes(self) -> int | None:
         """
-        How much of the log the server kept for this source at the last probe; None before one.
+        How much of the log the server kept for this source at the last probe; None unless it reads.
 
         Transactions that are open keep it as well, their own part of it.
         """

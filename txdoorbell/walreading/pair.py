@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.heartbeat import Heartbeat
 from txdoorbell.listening.oneline import one_line
@@ -39,7 +40,8 @@ class Gauge:
     """
     What is measured of the log.
 
-    :ivar retained_bytes: how much of it the server kept for us at the last probe; None before.
+    :ivar retained_bytes: how much of it the server kept for us at the last probe; None while there
+        is no session.
     """
 
     retained_bytes: int | None = None
@@ -70,6 +72,7 @@ class Pair:
     ) -> None:
         self._reactor = reactor
         self._connector = connector
+        self._now = monotonic_of(reactor)
         self._within = timing.query_timeout
         self._publisher = publisher
         self._gauge = gauge
@@ -156,6 +159,15 @@ class Pair:
         asked = self.companion.query(SNAPSHOT, within=self._within)
         return asked.addCallback(lambda rows: str(rows[0][0]))
 
+    def beat(self) -> Deferred[float]:
+        """
+        Ask the server for a keepalive.
+
+        :returns: a fresh Deferred with the seconds that it takes; fails with :exc:`SessionEnded`.
+        """
+        begun = self._now()
+        return self.reader.beat(self._within).addCallback(lambda _: self._now() - begun)
+
     def end(self, reason: str) -> None:
         """End both for a reason, which ``lost`` is told; nothing when they have ended."""
         self.companion.end(reason)
@@ -170,3 +182,4 @@ class Pair:
             heartbeat.stop()
         self.companion.close()
         self.reader.close()
+        self._gauge.retained_bytes = None

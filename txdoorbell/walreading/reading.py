@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from functools import partial
 
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from txdoorbell.clocks import monotonic_of
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.lifecycle import Life
 from txdoorbell.listening.oneline import one_line
-from txdoorbell.listening.probe import ProbeFailed
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
 from txdoorbell.listening.session import DatabaseError, SessionEnded
-from txdoorbell.notification import Hearable, Notification
+from txdoorbell.notification import Hearable
 from txdoorbell.walreading.changes import Table, tables_in
 from txdoorbell.walreading.directory import Directory
 from txdoorbell.walreading.pair import Gauge, Pair
-from txdoorbell.walreading.pgoutput import Decoder, Event, MalformedMessage, Message
+from txdoorbell.walreading.pgoutput import Decoder, Event, MalformedMessage
 from txdoorbell.walreading.plan import Trouble
 from txdoorbell.walreading.prober import LogProber
 from txdoorbell.walreading.publisher import Publisher
@@ -68,23 +66,23 @@ class LogSession:
         streaming: bool = False,
     ) -> None:
         self._reactor = reactor
-        self._timing = timing
         self._retry = retry
         self._announcer = announcer
         self._notified = notified
         self._report = report
         self._committed: frozenset[str] | None = None
         self._working = self._over = self._probed = False
-        self._refusals = 0
+        self._refusals, self._refused = 0, ""
         self._again: IDelayedCall | None = None
         self._directory = Directory(wanted)
         watch = QueueWatch(timing.query_timeout)
         self._prober = LogProber(reactor, connector, timing, retry, self, announcer, watch)
         hold = lambda: self._prober.has_session  # noqa: E731 - two lines more would say no more
+        self._directory.private = self._prober.channel
         parts = reactor, connector, timing, publisher, gauge
         self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
         self._gate = Gate(reactor, self._pair.look, self._failed)
-        self._decoder = Decoder(self._interesting, self._read)
+        self._decoder = Decoder(self._directory.interesting, self._read)
 
     # -- what the machine needs
 
@@ -125,15 +123,7 @@ class LogSession:
 
         Where the server decodes no messages, a keepalive must do.
         """
-        return self._prober.probe() if self._pair.has_messages else self._beat()
-
-    def _beat(self) -> Deferred[float]:
-        if self._committed is None:
-            return fail(ProbeFailed("the log is not read yet"))
-        now = monotonic_of(self._reactor)
-        begun = now()
-        answer = self._pair.reader.beat(self._timing.heartbeat_timeout)
-        return answer.addCallback(lambda _: now() - begun)
+        return self._prober.probe() if self._pair.has_messages else self._pair.beat()
 
     def close(self) -> None:
         """End, and tell nothing more."""
@@ -181,12 +171,20 @@ class LogSession:
             # Who changes what is wanted isn't told of it from inside that call.
             await self._later()
             wanted = self._directory.wanted
-            if tables_in(wanted) != tables_in(self._committed) and not await self._follow(wanted):
+            others = await self._follow(wanted)
+            if others is None:
                 return
-            added, self._committed = wanted - self._committed, wanted
+            added, self._committed = (wanted - self._committed) | others, wanted
             self._report.changed(added)
             if tables_in(added):
                 await self._catch_up_late(tables_in(added))
+
+    def _is_following(self) -> bool:
+        """Say whether other tables are being looked for, by somebody else than a probe."""
+        return self._working or self._again is not None
+
+    def _tables(self) -> frozenset[Table]:
+        return tables_in(self._committed or ())
 
     def _later(self) -> Deferred[None]:
         later: Deferred[None] = Deferred()
@@ -203,17 +201,25 @@ class LogSession:
         for number in snapshot.in_progress:
             self._gate.when_seen(number, partial(self._report.changed, tables))
 
-    async def _follow(self, wanted: frozenset[str]) -> bool:
-        """Read of other tables; where that can't be, go on as before and try again later."""
+    async def _follow(self, wanted: frozenset[str]) -> frozenset[Table] | None:
+        """
+        Read of other tables, if others are wanted, and return those not read of before.
+
+        Where that can't be, return None: go on as before, and try again later.
+        """
+        if tables_in(wanted) == self._tables():
+            return frozenset()
         try:
             prepared = await self._pair.prepare(tables_in(wanted))
         except Trouble as trouble:
             self._refusals += 1
-            self.log.warn("{trouble}", trouble=str(trouble))
+            if self._refused != str(trouble):
+                self.log.warn("{trouble}", trouble=str(trouble))
+            self._refused = str(trouble)
             self._again = self._reactor.callLater(self._retry(self._refusals), self._try_again)
-            return False
-        self._directory.list_tables(prepared.trees)
-        return True
+            return None
+        self._refused = ""
+        return self._directory.list_tables(prepared.trees)
 
     def _try_again(self) -> None:
         self._again = None
@@ -227,22 +233,12 @@ class LogSession:
 
     # -- hearing
 
-    def _interesting(self, event: Event) -> bool:
-        return self._is_probe(event) or self._directory.interesting(event)
-
-    def _is_probe(self, event: Event) -> bool:
-        return isinstance(event, Message) and event.prefix == self._prober.channel
-
     def _read(self, transaction: int, events: list[Event]) -> None:
-        others = []
-        for event in events:
-            if isinstance(event, Message) and self._is_probe(event):
-                token = event.content.decode("ascii", "replace")
-                self._prober.hear(Notification(event.prefix, token))
-            else:
-                others.append(event)
-        if others:
-            self._gate.when_seen(transaction, partial(self._release, others))
+        probes = self._directory.probes(events)
+        for probe in probes:
+            self._prober.hear(probe)
+        if len(events) > len(probes):
+            self._gate.when_seen(transaction, partial(self._release, events))
 
     def _release(self, events: list[Event]) -> None:
         for hearable in self._directory.hearables(events):
@@ -270,10 +266,12 @@ class LogSession:
 
     async def _check(self) -> None:
         await self._pair.measure()
-        if self._working or self._again is not None:
+        if self._is_following():
             return
-        tables = tables_in(self._committed or ())
+        tables = self._tables()
         prepared = await self._pair.prepare(tables)
+        if self._is_following() or tables != self._tables():
+            return
         others = self._directory.list_tables(prepared.trees)
         if prepared.changed or others:
             mended = others or tables
@@ -290,8 +288,7 @@ class LogSession:
 
     def silent(self, reason: str) -> None:
         """Pass on that a probe was not heard, and the likely cause."""
-        cause = "the log is not decoded, or new connections reach another server"
-        self._report.silent(self, f"{reason}: {cause}")
+        self._report.silent(self, f"{reason}: do new connections reach another server?")
 
     def unsent(self, reason: str) -> None:
         """Pass on that a probe could not be sent."""

@@ -97,6 +97,8 @@ class ReplicationSession(Session):
         :param within: seconds in which anything at all must be read; else the session is ended.
         :returns: fires then; fails with :exc:`SessionEnded`.
         """
+        if self._stream is None or not self.is_open:
+            return fail(SessionEnded(self.reason or "the log is not read yet"))
         answer: Deferred[None] = Deferred()
         self._answers += (answer,)
         waited = self.expect(answer, "no answer to a keepalive", within)
