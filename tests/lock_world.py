@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from random import Random
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
+from twisted.python.failure import Failure
 
 from tests.fake_sessions import FakeSession
 from txdoorbell.fleet.lease_table import LOST_SQL, TRY_SQL, UNLOCK_SQL, take_sql
@@ -41,15 +43,17 @@ class ModelSession(FakeSession):
         super().__init__(host.clock, lost)
         self.host = host
         self.muted = False
+        host.world.server.count(self)
         self.connected.callback(None)
 
     def query(self, sql: str, values: Any = None, *, within: float) -> Any:
         """Send a question, which arrives unless the link is dead."""
         question: Deferred[Any] = Deferred()
         answer = self.expect(self.dialogue.follow(question), "no answer to a query", within)
-        if not self.muted:
-            rows = self.host.world.server.ask(self, sql, values)
-            self.host.arrive(self, lambda: question.called or question.callback(rows))
+        server = self.host.world.server
+        if not self.muted and self in server.deadlines:
+            rows = server.ask(self, sql, values)
+            self.host.arrive(self, lambda: answer_with(question, rows))
         return answer
 
     def _leave_server(self) -> None:
@@ -67,6 +71,12 @@ class ModelSession(FakeSession):
         super().close()
 
 
+def answer_with(question: Deferred[Any], rows: list[Any]) -> None:
+    """Answer a question, unless nobody waits for that."""
+    if not question.called:
+        question.callback(rows)
+
+
 class Server:
     """The locks, the table of leases, and each session's idle time, by the server's own clock."""
 
@@ -82,12 +92,13 @@ class Server:
         self.killed.add(session)
         self.end(session, "terminating connection due to administrator command")
 
+    def count(self, session: ModelSession) -> None:
+        """Count a session's idle time anew."""
+        self.deadlines[session] = self.world.now + LockTiming(BEAT).timeout
+
     def ask(self, session: ModelSession, sql: str, values: Any) -> list[Any]:
-        """Answer a question, and count the session's idle time anew."""
-        if session in self.deadlines or not session.dialogue.last_answered > 0:
-            self.deadlines[session] = self.world.now + LockTiming(BEAT).timeout
-        if session not in self.deadlines:
-            return []
+        """Answer a question."""
+        self.count(session)
         if sql == TRY_SQL:
             return [(name, self.holders.setdefault(name, session) is session) for name in values[0]]
         if sql == take_sql():
@@ -153,7 +164,9 @@ class Host:
         self.desk = LockDesk(self.announcer)
         self.switchboard = Switchboard()
         source: Any = self
-        self.leadership = Leadership(self.clock, source, self.switchboard, BEAT, max_loops)
+        self.leadership = Leadership(
+            self.clock, source, self.switchboard, BEAT, max_loops, world.chance
+        )
         self.loops = {name: Loop(self.clock, name=name) for name in LOCKS}
         for name, loop in self.loops.items():
             loop.add(lambda name=name: self.work(name))
@@ -226,9 +239,10 @@ class Host:
         active: Deferred[None] = Deferred()
         self.active[name] = active
 
-        def over(result: Any) -> None:
+        def over(result: Any) -> Any:
             del self.active[name]
-            return None if not hasattr(result, "check") else result.trap(CancelledError) and None
+            if isinstance(result, Failure):
+                result.trap(CancelledError)
 
         return active.addBoth(over)
 
@@ -250,7 +264,7 @@ class Host:
         self.running = False
         self.leadership.stop()
         for loop in self.loops.values():
-            loop.stopService().addCallback(lambda _, loop=loop: self.leadership.give_back(loop))
+            loop.stopService().addCallback(self.stopped, loop)
         for active in list(self.active.values()):
             active.callback(None)
         self.clock.pump([0] * 4)
@@ -261,6 +275,10 @@ class Host:
             self.locks.end()
             self.desk.closed("stopped")
         self.clock.pump([0] * 4)
+
+    def stopped(self, _: None, loop: Loop) -> Deferred[None]:
+        """Give the lock back of a loop that has stopped."""
+        return self.leadership.give_back(loop)
 
     def freeze(self) -> None:
         """Stop the process, as SIGSTOP does."""
@@ -297,10 +315,15 @@ class Host:
             self.world.server.kill(self.session)
 
     def ring(self) -> None:
-        """Ring its loops."""
-        if not self.frozen:
-            for loop in self.loops.values():
-                loop.trigger()
+        """Notify its loops, which begin at once, before any timer that is due as well."""
+        if self.session is not None:
+            self.arrive(self.session, self.be_rung)
+
+    def be_rung(self) -> None:
+        """Hear a ring."""
+        for loop in self.loops.values():
+            loop.notified_all("jobs", [Notification("jobs")])
+            loop.heard_all()
 
     def finish(self) -> None:
         """End what is active."""
@@ -321,6 +344,7 @@ class World:
 
     def __init__(self, hosts: int, max_loops: int | None) -> None:
         self.now = 1000.0
+        self.chance = Random(7).random
         self.long = True
         self.calls = 0
         self.last: Counter[str] = Counter()

@@ -81,7 +81,7 @@ class OneHostTests(FleetTestCase):
         bell = self.host("a", start=False)
         bell.startService()
         self.assertEqual((bell.loop.status().state, bell.loop.lease), ("suspended", None))
-        self.assertEqual(self.after(0.3), ["a"])
+        self.assertEqual(self.after(1.5), ["a"])
         lease = bell.loop.lease
         assert lease is not None
         self.assertEqual((lease.name, int(lease), lease.host), ("billing", 1, "a"))
@@ -90,7 +90,7 @@ class OneHostTests(FleetTestCase):
     def test_rings(self) -> None:
         """From then on it is like any other loop."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.listener_of(bell).deliver("doorbell")
         self.assertEqual(self.after(0), ["a"])
 
@@ -106,7 +106,7 @@ class OneHostTests(FleetTestCase):
     def test_release_rings_nothing(self) -> None:
         """The channel on which locks are said to be free rings no loop."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.assertIn(RELEASE_CHANNEL, bell.switchboard.active_channels)
         self.assertNotIn(RELEASE_CHANNEL, bell.channels)
         self.listener_of(bell).deliver(RELEASE_CHANNEL, "billing")
@@ -118,24 +118,24 @@ class OneHostTests(FleetTestCase):
         other = Loop(self.clock, name="other")
         other.add(lambda: self.ran.append("other"))
         bell.add_loop(other, lock="reports")
-        self.assertEqual(set(self.after(1.0)), {"a", "other"})
+        self.assertEqual(set(self.after(1.5)), {"a", "other"})
         self.assertIsNotNone(other.lease)
 
     def test_added_late(self) -> None:
         """A loop with a lock may be added to a service that runs."""
         bell = self.host("a", lock=None)
-        self.after(1.0)
+        self.after(1.5)
         other = Loop(self.clock, name="other")
         other.add(lambda: self.ran.append("other"))
         bell.add_loop(other, lock="reports")
-        self.assertEqual(self.after(1.0), ["other"])
+        self.assertEqual(self.after(1.5), ["other"])
 
     def test_shared(self) -> None:
         """Two loops with one lock run in the same place, by the same lease."""
         bell = self.host("a")
         other = Loop(self.clock, name="other")
         bell.add_loop(other, lock="billing")
-        self.after(1.0)
+        self.after(1.5)
         self.assertIs(other.lease, bell.loop.lease)
         self.assertIsNotNone(other.lease)
 
@@ -180,7 +180,7 @@ class OneHostTests(FleetTestCase):
         self.listener_of(bell).lose()
         self.after(0)
         self.listener_of(bell).regain()
-        self.after(1.0)
+        self.after(1.5)
         texts = [text for text in self.logged_texts() if "refused" in text]
         self.assertEqual(
             texts, ["loop stays suspended: lock billing is refused: a pooler is in between"]
@@ -206,7 +206,9 @@ class OneHostTests(FleetTestCase):
 class LossTests(FleetTestCase):
     """The holder loses its session, or only its lock."""
 
-    def active(self, bell: Doorbell, canceller: Callable[..., object] | None = None) -> Any:
+    def active(
+        self, bell: Doorbell, canceller: Callable[[Deferred[None]], None] | None = None
+    ) -> Any:
         """Have a function active on the holder; return its Deferred."""
         active: Deferred[None] = Deferred(canceller)
         bell.add(lambda: active, name="active")
@@ -217,7 +219,7 @@ class LossTests(FleetTestCase):
     def test_session_lost(self) -> None:
         """The active function is cancelled at once, and the log says why, in words."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.active(bell)
         self.listener_of(bell).lose("the network is gone")
         self.clock.advance(0)
@@ -229,20 +231,20 @@ class LossTests(FleetTestCase):
     def test_regained(self) -> None:
         """Held again, with a new number, everything runs once, whatever was rung meanwhile."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.listener_of(bell).lose()
         self.after(0)
         for _ in range(3):
             bell.trigger()
         self.assertEqual(self.after(10), [])
         self.listener_of(bell).regain()
-        self.assertEqual(self.after(1.0), ["a"])
+        self.assertEqual(self.after(1.5), ["a"])
         self.assertEqual(int(bell.loop.lease or 0), 2)
 
     def test_not_called(self) -> None:
         """What is due when the session is lost isn't called any more, before anybody is told."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.ran.clear()
         bell.trigger()
         self.listener_of(bell).lose()
@@ -252,11 +254,11 @@ class LossTests(FleetTestCase):
     def test_stubborn(self) -> None:
         """A function that ignores its cancellation is shown as stuck; no other runs beside it."""
 
-        def refuse(_: object) -> None:
+        def refuse(_: Deferred[None]) -> None:
             raise RuntimeError("it goes on")
 
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         active = self.active(bell, refuse)
         self.listener_of(bell).lose()
         self.after(2.0)
@@ -276,9 +278,9 @@ class LossTests(FleetTestCase):
         bell = self.host("a", loop=loop)
         resigned: list[str] = []
         bell.on_resign(lambda: resigned.append("resigned"))
-        self.after(1.0)
+        self.after(1.5)
 
-        def refuse(_: object) -> None:
+        def refuse(_: Deferred[None]) -> None:
             raise RuntimeError("it goes on")
 
         self.active(bell, refuse)
@@ -290,11 +292,11 @@ class LossTests(FleetTestCase):
     def test_undone(self) -> None:
         """A lock that is lost on a session that lives on is lost; it is tried for anew."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         self.listener_of(bell).undo_lock("billing")
         self.clock.advance(0)
         self.assertIsNone(bell.loop.lease)
-        self.assertEqual(self.after(1.0), ["a"])
+        self.assertEqual(self.after(1.5), ["a"])
         self.assertEqual(int(bell.loop.lease or 0), 2)
 
 
@@ -350,20 +352,20 @@ class TakeOverTests(FleetTestCase):
     def test_restart(self) -> None:
         """A restart gives the lock back and stands anew."""
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         restarted = bell.restart()
-        self.after(1.0)
+        self.after(1.5)
         self.successResultOf(restarted)
         self.assertEqual(int(bell.loop.lease or 0), 2)
 
     def test_left_behind(self) -> None:
         """What ignores its stop keeps the lock until the session ends: not given back in order."""
 
-        def refuse(_: object) -> None:
+        def refuse(_: Deferred[None]) -> None:
             raise RuntimeError("it goes on")
 
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         bell.add(lambda: Deferred(refuse))
         self.after(0)
         self.stop(bell)
@@ -373,7 +375,7 @@ class TakeOverTests(FleetTestCase):
         """Without the table of leases the loop runs, by a lease without a number."""
         self.locks.numbered = False
         bell = self.host("a")
-        self.after(1.0)
+        self.after(1.5)
         assert bell.loop.lease is not None
         self.assertIsNone(bell.loop.lease.number)
         with self.assertRaisesRegex(TypeError, "no table of leases"):

@@ -9,8 +9,9 @@ when is decided in :mod:`txdoorbell.fleet.policy`, and what becomes of one lock 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from random import random
 from typing import NamedTuple
 
 from twisted.internet.defer import Deferred, succeed
@@ -48,6 +49,7 @@ class Leadership:
         are locks.
     :param interval: seconds between two tries for a lock whose holder may have died, at the most.
     :param max_loops: how many locks this process holds at the most; None for any number.
+    :param chance: returns a random number from 0 to less than 1.
     :raises ValueError: for an interval or a number that can't be.
     """
 
@@ -58,12 +60,13 @@ class Leadership:
         switchboard: Switchboard,
         interval: float,
         max_loops: int | None,
+        chance: Callable[[], float] = random,
     ) -> None:
         self._clock = clock
         self._source = source
         self._switchboard = switchboard
         host = str(getattr(source, "host", "")) or "unknown"
-        self._placement = Placement(host, interval, max_loops)
+        self._placement = Placement(host, interval, max_loops, chance=chance)
         self._entries: dict[str, _Entry] = {}
         self._names: dict[tuple[int, int], str] = {}
         self._session: LockSession | None = None
@@ -97,6 +100,7 @@ class Leadership:
             self._clock,
             name,
             lambda: self._placement.wait(name, self._taken),
+            lambda: self._placement.first_wait(name, self._taken),
             self._has_room,
             self._go_round,
         )

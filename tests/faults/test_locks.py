@@ -76,7 +76,7 @@ class LockTestCase(BellFaultTestCase):
         """Return the lease number of a doorbell's loop, 0 for none."""
         return int(bell.loop.lease) if bell.loop.lease else 0
 
-    async def active(self, bell: Doorbell, cancelled: Callable[[], object]) -> None:
+    async def active(self, bell: Doorbell, cancelled: Callable[[], None]) -> None:
         """Have a function active on a doorbell, and a call when it is cancelled."""
         calls: list[Deferred[None] | None] = [None, Deferred(lambda _: cancelled())]
         bell.add(lambda: calls.pop() if calls else None, name="active")
@@ -213,11 +213,16 @@ class LossTests(LockTestCase):
         ringing = LoopingCall(execute, self.dsn, "notify jobs")
         ringing.clock = self.reactor()
         done = ringing.start(0.05)
-        self.addCleanup(lambda: ringing.running and ringing.stop())
+        self.addCleanup(self.silence, ringing)
         await wait_for("a hundred rings", lambda: holder.switchboard.counts()["jobs"] > 100, 30.0)
         ringing.stop()
         await in_time("the last ring", done)
         self.assertEqual((self.held_by(), self.number(holder)), (before, 1))
+
+    def silence(self, ringing: LoopingCall) -> None:
+        """End a ringing that goes on."""
+        if ringing.running:
+            ringing.stop()
 
     async def test_probes(self) -> None:
         """Nor does a probe that takes its time, after which the session would be ended."""

@@ -1,34 +1,24 @@
 """
 A candidate: one lock that this process wants, the loops that need it, and how it stands.
 
-The data of the machine in :mod:`txdoorbell.fleet.election`, and what its states keep.
+The data of the machine in :mod:`txdoorbell.fleet.election`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from txdoorbell.clocks import EARLY, monotonic_of
-from txdoorbell.fleet.locking import (
-    Answer,
-    Granted,
-    Holder,
-    Lease,
-    LockFailed,
-    LockSession,
-)
+from txdoorbell.fleet.locking import Holder, Lease, LockSession
 from txdoorbell.loops.loopbase import LoopBase
 from txdoorbell.loops.waiters import Waiters
 from txdoorbell.status import LockStatus
 
-__all__ = ["Attempt", "Candidate", "Handover", "HeadStart", "Stage"]
+__all__ = ["Candidate", "Stage"]
 
 
 class Stage(Enum):
@@ -48,6 +38,7 @@ class Candidate:
     One lock, and the loops that run only while it is held.
 
     :param wait: says for how many seconds after the lock came free others may try first.
+    :param first_wait: says for how many after the beginning of a session.
     :param has_room: says whether this process may hold one more lock.
     :param settled: called when it may stand otherwise than before.
     :ivar session: the session that there is; None for none.
@@ -61,12 +52,14 @@ class Candidate:
         clock: IReactorTime,
         name: str,
         wait: Callable[[], float],
+        first_wait: Callable[[], float],
         has_room: Callable[[], bool],
         settled: Callable[[], None],
     ) -> None:
         self.clock = clock
         self.name = name
         self.wait = wait
+        self.first_wait = first_wait
         self.has_room = has_room
         self._settled = settled
         self.loops: list[LoopBase] = []
@@ -194,112 +187,3 @@ class Candidate:
 def lease_dates(lease: Lease) -> tuple[float, int | None]:
     """Return since when a lease is held, and its number."""
     return lease.since, lease.number
-
-
-class HeadStart:
-    """
-    The wait for those who should have a lock that has come free.
-
-    :param go: called when it is this process's turn to try.
-    :param stay: called then in its place, when it has no room for another lock.
-    """
-
-    def __init__(
-        self, candidate: Candidate, go: Callable[[], None], stay: Callable[[], None]
-    ) -> None:
-        self._candidate = candidate
-        self._go, self._stay = go, stay
-        self._now = monotonic_of(candidate.clock)
-        self._began = self._now()
-        self._timer = candidate.clock.callLater(candidate.wait(), self._due)
-
-    def _due(self) -> None:
-        # A process that has got others meanwhile has longer to wait.
-        left = self._candidate.wait() - (self._now() - self._began)
-        if left > EARLY:
-            self._timer = self._candidate.clock.callLater(left, self._due)
-        elif self._candidate.has_room():
-            self._go()
-        else:
-            self._stay()
-
-    def cancel(self) -> None:
-        """Try no more."""
-        if self._timer.active():
-            self._timer.cancel()
-
-
-class Outcome(Protocol):
-    """Whom an attempt tells what has come of it: the election."""
-
-    def granted(self, lease: Lease) -> None:
-        """Learn that the lock was got."""
-
-    def denied(self, holder: Holder | None) -> None:
-        """Learn that another session holds the lock."""
-
-    def missed(self) -> None:
-        """Learn that the lock was held, and has been given back since it was tried for."""
-
-    def failed(self, text: str) -> None:
-        """Learn that the try came to nothing."""
-
-
-class Attempt:
-    """
-    One try, until it is answered or dropped.
-
-    :ivar outdated: whether somebody has said meanwhile that the lock is free.
-    """
-
-    def __init__(self, candidate: Candidate, outcome: Outcome) -> None:
-        self.outdated = False
-        self._candidate = candidate
-        self._outcome: Outcome | None = outcome
-        assert candidate.session is not None
-        asked = candidate.session.try_for(candidate.name)
-        asked.addCallbacks(self._answered, self._came_to_nothing)
-
-    def _answered(self, answer: Answer) -> None:
-        if self._outcome is None:
-            return
-        if isinstance(answer, Granted):
-            self._outcome.granted(answer.lease)
-        elif self.outdated:
-            self._outcome.missed()
-        else:
-            self._outcome.denied(answer.holder)
-        self._candidate.settle()
-
-    def _came_to_nothing(self, failure: Failure) -> None:
-        # When the session has ended, that is told by itself.
-        if self._outcome is not None and failure.check(LockFailed):
-            self._outcome.failed(str(failure.value))
-            self._candidate.settle()
-
-    def drop(self) -> None:
-        """Don't wait for the answer any more."""
-        self._outcome = None
-
-
-class Handover:
-    """
-    A lock that is being given back, until that is answered or dropped.
-
-    :param done: called when it has been given back; it is free, too, when its session has ended.
-    """
-
-    def __init__(self, candidate: Candidate, done: Callable[[], None]) -> None:
-        self._candidate = candidate
-        self._done: Callable[[], None] | None = done
-        assert candidate.session is not None
-        candidate.session.give_back(candidate.name).addBoth(self._answered)
-
-    def _answered(self, _: object) -> None:
-        if self._done is not None:
-            self._done()
-            self._candidate.settle()
-
-    def drop(self) -> None:
-        """Don't wait for the answer any more."""
-        self._done = None

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from automat import TypeMachineBuilder
 from twisted.internet.defer import Deferred, succeed
 
-from txdoorbell.fleet.candidate import Attempt, Candidate, Handover, HeadStart, Stage
+from txdoorbell.fleet.candidate import Candidate, Stage
 from txdoorbell.fleet.locking import Holder, Lease
+from txdoorbell.fleet.tries import Attempt, Handover, HeadStart
 
 __all__ = ["Election", "new_election"]
 
@@ -71,8 +72,11 @@ class Election(Protocol):
 def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one table, in one piece
     machine = TypeMachineBuilder(Election, Candidate)
 
+    def arrive(election: Election, candidate: Candidate) -> HeadStart:
+        return HeadStart(candidate, candidate.first_wait, election)
+
     def aim(election: Election, candidate: Candidate) -> HeadStart:
-        return HeadStart(candidate, election.aimed, election.crowded)
+        return HeadStart(candidate, candidate.wait, election)
 
     def attempt(election: Election, candidate: Candidate) -> Attempt:
         return Attempt(candidate, election)
@@ -84,13 +88,14 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     apart = machine.state("apart")
     refused = machine.state("refused")
     standby = machine.state("standby")
+    arriving = machine.state("arriving", arrive)
     aiming = machine.state("aiming", aim)
     trying = machine.state("trying", attempt)
     holding = machine.state("holding")
     releasing = machine.state("releasing", hand_over)
 
     plain = (stopped, apart, refused, standby, holding)
-    keeping = (aiming, trying, releasing)
+    keeping = (arriving, aiming, trying, releasing)
 
     def ignored(event: Any, *but: Any) -> None:
         """Let an event change nothing, except in these states."""
@@ -104,11 +109,11 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     ignored(Election.begin, stopped, releasing)
     ignored(Election.opened, apart, refused)
     ignored(Election.refused, apart)
-    ignored(Election.closed, refused, standby, aiming, trying, holding, releasing)
-    ignored(Election.freed, standby, trying)
+    ignored(Election.closed, refused, standby, arriving, aiming, trying, holding, releasing)
+    ignored(Election.freed, standby, arriving, trying)
     ignored(Election.round, standby)
-    ignored(Election.aimed, aiming)
-    ignored(Election.crowded, standby, aiming)
+    ignored(Election.aimed, arriving, aiming)
+    ignored(Election.crowded, standby, arriving, aiming)
     for answer in (Election.granted, Election.denied, Election.missed, Election.failed):
         ignored(answer, trying)
     ignored(Election.undone, holding)
@@ -118,8 +123,8 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     def wait_for_a_session(election: Election, candidate: Candidate) -> None:
         candidate.enter(Stage.WAITING, "there is no session")
 
-    @apart.upon(Election.opened).to(aiming)
-    @refused.upon(Election.opened).to(aiming)
+    @apart.upon(Election.opened).to(arriving)
+    @refused.upon(Election.opened).to(arriving)
     def stand(election: Election, candidate: Candidate) -> None:
         candidate.enter(Stage.STANDBY, "there is a session")
 
@@ -131,20 +136,28 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     def hear(election: Election, candidate: Candidate) -> None:
         """Keep what is known: the try will tell."""
 
+    @arriving.upon(Election.freed).to(aiming)
+    def aim_sooner(election: Election, candidate: Candidate, start: HeadStart) -> None:
+        start.cancel()
+
     @standby.upon(Election.round).to(trying)
     def try_again(election: Election, candidate: Candidate) -> None:
         candidate.enter(Stage.TRYING, candidate.reason)
 
-    @aiming.upon(Election.aimed, nodata=True).to(trying)
-    def try_now(election: Election, candidate: Candidate) -> None:
+    @arriving.upon(Election.aimed).to(trying)
+    @aiming.upon(Election.aimed).to(trying)
+    def try_now(election: Election, candidate: Candidate, start: HeadStart) -> None:
+        start.cancel()
         candidate.enter(Stage.TRYING, candidate.reason)
 
     @standby.upon(Election.crowded).loop()
     def leave_it(election: Election, candidate: Candidate) -> None:
         candidate.have_no_room()
 
+    @arriving.upon(Election.crowded).to(standby)
     @aiming.upon(Election.crowded).to(standby)
     def leave_it_after_all(election: Election, candidate: Candidate, start: HeadStart) -> None:
+        start.cancel()
         candidate.have_no_room()
 
     @trying.upon(Election.granted).to(holding)
@@ -179,6 +192,7 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     def part(election: Election, candidate: Candidate, reason: str) -> None:
         candidate.lose(Stage.WAITING, reason)
 
+    @arriving.upon(Election.closed).to(apart)
     @aiming.upon(Election.closed).to(apart)
     def aim_no_more(
         election: Election, candidate: Candidate, start: HeadStart, reason: str
@@ -204,6 +218,7 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
         candidate.lose(Stage.STOPPED, "stopped")
         return succeed(None)
 
+    @arriving.upon(Election.resign).to(stopped)
     @aiming.upon(Election.resign).to(stopped)
     def stop_aiming(election: Election, candidate: Candidate, start: HeadStart) -> Deferred[None]:
         start.cancel()
