@@ -19,7 +19,7 @@ import psycopg2
 from tests.commands import environment
 from tests.fleet.faults import FAULTS
 from tests.fleet.judge import Cut, Judgement, Trouble
-from tests.fleet.ledger import LOOPS, Database, prepare, read_entries
+from tests.fleet.ledger import LONG, LOOPS, Database, prepare, read_entries
 from tests.fleet.members import Member, Terms
 from tests.fleet.report import Report
 from tests.fleet.ringer import Ringer
@@ -84,10 +84,17 @@ class Fleet:
         """The members that run, as far as anybody knows."""
         return [member for member in self.members if member.well]
 
-    def victim(self) -> tuple[Member, dict[str, int]]:
-        """Return a member that holds something, and the numbers of its leases."""
-        holders = {boot for _, boot in self.held().values()}
-        victim = self.chance.choice([member for member in self.well if member.boot in holders])
+    def victim(self, loop: str | None = None) -> tuple[Member, dict[str, int]]:
+        """Return who holds a loop, None for any of them, and the numbers of all its leases."""
+        wanted = loop or self.chance.choice(LOOPS)
+        boots: list[str] = []
+
+        def is_held() -> bool:
+            boots[:] = [boot for name, (_, boot) in self.held().items() if name == wanted]
+            return bool(boots)
+
+        self.wait(f"{wanted} to be held, for a fault", is_held)
+        [victim] = [member for member in self.members if member.boot == boots[0]]
         return victim, self.numbers(victim)
 
     def numbers(self, member: Member) -> dict[str, int]:
@@ -120,7 +127,7 @@ class Fleet:
         return {loop: (number, boot) for loop, number, boot in rows}
 
     def held(self) -> dict[str, tuple[int, str]]:
-        """Return which loops are held by a process that has written: number and process."""
+        """Return the loops that a process holds that is well and has written: number, process."""
         rows = self.database.execute(_HOLDERS)
         holders = {_KEYS.get((high, low)): name for high, low, name in rows}
         boots = {member.name: member.boot for member in self.well}
@@ -224,7 +231,8 @@ class Fleet:
         self.wait(f"each loop to be held, {when}", all_held)
 
     def _all_served(self, name: str) -> None:
-        jobs = {self.ring(loop) for loop in LOOPS}
+        """Ring, and wait until it was followed; that of the long loop is looked at in the end."""
+        jobs = {self.ring(loop) for loop in LOOPS if loop != LONG}
         sql = "select count(*) from job where done is null and number = any(%s)"
 
         def served() -> bool:

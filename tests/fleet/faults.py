@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.fleet.judge import Trouble
+from tests.fleet.ledger import LONG, LOOPS, RESTLESS
 from tests.fleet.members import Member
 
 if TYPE_CHECKING:
@@ -40,8 +41,12 @@ def stop(fleet: Fleet) -> Trouble:
 
 
 def freeze(fleet: Fleet) -> Trouble:
-    """Freeze a process in whatever it does; it goes on when its locks have been taken over."""
-    victim, numbers = fleet.victim()
+    """
+    Freeze a process in whatever it does; it goes on when its locks have been taken over.
+
+    It has a loop that is about to call its function again, if it isn't active.
+    """
+    victim, numbers = fleet.victim(fleet.chance.choice(RESTLESS))
     now = time.time()
     victim.freeze()
     fleet.is_out(victim)
@@ -50,7 +55,7 @@ def freeze(fleet: Fleet) -> Trouble:
 
 def freeze_in_function(fleet: Fleet) -> Trouble:
     """Freeze a process in the midst of a function, which writes when it goes on."""
-    loop = fleet.chance.choice(sorted(fleet.held()))
+    loop = fleet.chance.choice(LOOPS)
     fleet.database.execute("insert into frost values (%s)", (loop,))
     fleet.ring(loop)
     victim: list[Member] = []
@@ -90,9 +95,10 @@ def disconnect(fleet: Fleet) -> Trouble:
     """
     Let nothing pass between a doorbell and the server; its functions still reach it.
 
-    So nothing but its own lease can keep them from writing beside the next holder's.
+    So nothing but its own lease can keep them from writing beside the next holder's: it has a loop
+    that goes on without being rung, and for longer than the lease.
     """
-    victim, numbers = fleet.victim()
+    victim, numbers = fleet.victim(LONG)
     now = time.time()
     victim.wire.fall_silent()
     fleet.is_out(victim)

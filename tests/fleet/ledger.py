@@ -16,6 +16,15 @@ import psycopg2
 LOOPS = ("billing", "mail", "reports", "search", "thumbnails")
 """The loops, their locks, their channels and their functions: all have the same names."""
 
+RESTLESS = ("billing", "mail")
+"""The loops whose functions are called again and again, rung or not, while they may run."""
+
+LONG = "mail"
+"""The loop of these whose function takes longer than a lease lasts."""
+
+STEPS = {loop: 30 if loop == LONG else 4 for loop in LOOPS}
+"""How often a function writes after its first write."""
+
 SCHEMA = """
 create table fence (
     loop text primary key,

@@ -186,7 +186,7 @@ def configuration(dsn: str, terms: Terms) -> str:
             "[[loop]]",
             f'name = "{loop}"',
             f'lock = "{loop}"',
-            "minimum_delay = 0.2",
+            "minimum_delay = 0.05",
             "[[function]]",
             f'call = "tests.fleet.work:{loop}"',
             f'loop = "{loop}"',

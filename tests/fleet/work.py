@@ -16,21 +16,23 @@ from typing import Any
 
 from twisted.internet.task import deferLater
 
-from tests.fleet.ledger import LOOPS, Database
+from tests.fleet.ledger import LOOPS, RESTLESS, STEPS, Database
 
-STEPS = ("step", "step", "step", "end")
 PAUSE = 0.04
-"""What a call writes after its first write, and the seconds between two."""
+"""Seconds between two writes of a call."""
+
+REST = 0.15
+"""Seconds from a call of a restless loop's function to the next one."""
 
 _calls = count(1)
 _database = Database(os.environ.get("FLEET_DSN", ""), "fleet work")
 _boot = os.environ.get("FLEET_BOOT", "")
 
 
-def worker(loop: str) -> Callable[[Any], Awaitable[None]]:
+def worker(loop: str) -> Callable[[Any], Awaitable[float | None]]:
     """Return the function of a loop."""
 
-    async def work(lease: Any) -> None:
+    async def work(lease: Any) -> float | None:
         from twisted.internet import reactor
 
         began, call = time.time(), next(_calls)
@@ -44,9 +46,10 @@ def worker(loop: str) -> Callable[[Any], Awaitable[None]]:
         if _database.execute("delete from frost where loop = %s returning loop", (loop,)):
             os.kill(os.getpid(), signal.SIGSTOP)
             now = put("late", now)
-        for kind in STEPS:
+        for step in range(STEPS[loop]):
             await deferLater(reactor, PAUSE)
-            now = put(kind, now + PAUSE)
+            now = put("step" if step < STEPS[loop] - 1 else "end", now + PAUSE)
+        return REST if loop in RESTLESS else None
 
     work.__name__ = work.__qualname__ = loop
     return work
