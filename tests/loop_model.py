@@ -33,14 +33,22 @@ class Plan:
 
 @dataclass
 class Active:
-    """A call that is under way."""
+    """
+    A call that is under way.
+
+    :ivar returned: whether it has, with something that is to be waited for.
+    :ivar dropped: whether the loop has lost interest in it.
+    :ivar withdrawn: whether it was cancelled because the loop was suspended.
+    """
 
     slot: int | None
     plan: Plan
     began: float
     generation: int
     gate: Deferred[Any] = field(default_factory=Deferred)
+    returned: bool = False
     dropped: bool = False
+    withdrawn: bool = False
     over: bool = False
 
 

@@ -50,10 +50,12 @@ class World:
     def _perform(self, call: Active) -> object:
         assert self.active is None, "two are active"
         assert self.loop.running, "a function is called after the stop"
+        assert self.loop.suspension is None, "a function is called in a suspended loop"
         self.active = call
         self.begun += 1
         if call.plan.inside is not None and not call.plan.late:
             self.act(*call.plan.inside)
+        call.returned, call.withdrawn = True, self.loop.suspension is not None
         return getattr(self, f"_{call.plan.style}")(call)
 
     def _now(self, call: Active) -> object:
@@ -102,7 +104,8 @@ class World:
                 call.gate = Deferred()
 
     def _generator(self, call: Active) -> object:
-        self._over(call, CANCELLED) if call.dropped else None
+        # Before its first step it is closed unnoticed.
+        self._over(call, CANCELLED) if call.dropped or call.withdrawn else None
         return self._stepping(call)
 
     def _stepping(self, call: Active) -> Generator[object, None, object]:
@@ -142,7 +145,7 @@ class World:
     def _follow(self, slot: Slot, outcome: str, call: Active) -> None:
         now = self.clock.seconds()
         if outcome in ("error", "bad", CANCELLED):
-            if self.stopping:
+            if self.stopping or (outcome == CANCELLED and call.withdrawn):
                 return
             slot.failures += 1
             slot.wake = now + min(5.0 * 2.0 ** (slot.failures - 1), 300.0)
@@ -254,6 +257,19 @@ class World:
             slot.forget()
             if self.loop.running:
                 slot.ring()
+
+    def suspend(self, _: object) -> None:
+        """Suspend the loop; what is active is cancelled."""
+        if self.loop.running and self.loop.suspension is None and self.active is not None:
+            self.active.withdrawn = self.active.returned
+        self.loop.suspend("another host runs it")
+
+    def resume(self, _: object) -> None:
+        """Resume the loop: everyone is owed a call."""
+        if self.loop.suspension is not None and self.loop.running:
+            for slot in self.slots:
+                slot.ring()
+        self.loop.resume()
 
     def restart(self, _: object) -> None:
         """Stop the loop, and start it."""

@@ -33,7 +33,7 @@ def lock_key(name: str) -> tuple[int, int]:
 
     :param name: case counts.
     :raises TypeError: when it is no str.
-    :raises ValueError: when it is empty, longer than :data:`NAME_LIMIT`, has a NUL, or can't be
+    :raises ValueError: when it is empty, longer than 1000 bytes, has a NUL, or can't be
         encoded.
     """
     if not isinstance(name, str):
