@@ -1,8 +1,9 @@
 """
 What every source of notifications promises, whatever is behind it.
 
-The fake listener, the real one, and the reader of the log pass the same tests. They are written as coroutines that wait for
-things with a deadline; what a wait is, and how a server is made to do something, the subclass says.
+The fake listener, the real one, and the reader of the log pass the same tests. They are written as
+coroutines that wait for things with a deadline; what a wait is, and how a server is made to do
+something, the subclass says.
 """
 
 from __future__ import annotations

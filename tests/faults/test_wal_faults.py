@@ -10,6 +10,8 @@ import os
 import signal
 from typing import Any
 
+import psycopg2
+
 from tests.audience import RecordingAudience
 from tests.faults import test_leaks, test_loss, test_refusal, test_stop
 from tests.faults.case import PATIENT, address, through
@@ -47,6 +49,38 @@ class LogLossTests(LogMixin, test_loss.LossTests):
             await self.lost(audience, number)
             await in_time("the log to be read", source.when_listening())
         await self.hears(source, audience, self.dsn)
+
+    async def test_lost_before_it_reads(self) -> None:
+        """The session is ended while it waits for another's transaction: one loss, and again."""
+        writer = psycopg2.connect(self.dsn)
+        self.addCleanup(writer.close)
+        with writer.cursor() as cursor:
+            cursor.execute("select pg_current_xact_id()")
+        listener, audience = self.started(self.dsn)
+        ended = "select pg_terminate_backend(pid) from pg_stat_replication"
+        for number in range(5):
+            await wait_for("its session", lambda: execute(self.dsn, ended))
+            await self.lost(audience, number)
+        writer.commit()
+        await self.hears(listener, audience, self.dsn)
+        self.assertEqual(len(self.losses(audience)), 5)
+
+    async def test_frozen_before_it_reads(self) -> None:
+        """The process that waits for a transaction stands still: found out once that has ended."""
+        writer = psycopg2.connect(self.dsn)
+        self.addCleanup(writer.close)
+        with writer.cursor() as cursor:
+            cursor.execute("select pg_current_xact_id()")
+        listener, audience = self.started(self.dsn, query_timeout=0.2)
+        waits = "select pid from pg_stat_activity where wait_event = 'transactionid'"
+        [(frozen,)] = await wait_for("its session", lambda: execute(self.dsn, waits))
+        os.kill(frozen, signal.SIGSTOP)
+        self.addCleanup(os.kill, frozen, signal.SIGCONT)
+        writer.commit()
+        await wait_for("the loss", lambda: self.losses(audience))
+        self.assertIn("the slot is not made", self.losses(audience)[0])
+        await self.hears(listener, audience, self.dsn)
+        self.assertEqual(len(self.losses(audience)), 1)
 
     async def lost(self, audience: RecordingAudience, known: int) -> None:
         """Wait for a further loss."""

@@ -1,8 +1,9 @@
 """
 One session with PostgreSQL: connect, ask, hear, end once.
 
-The only module that knows the drivers. It leans on what txpostgres 1.7 keeps to itself, and mends
-what makes its ``Connection`` unfit to be lost: ``tests/test_session.py`` has a test for each.
+With :mod:`txdoorbell.walreading.replication`, the only module that knows the drivers. It leans on
+what txpostgres 1.7 keeps to itself, and mends what makes its ``Connection`` unfit to be lost:
+``tests/test_session.py`` has a test for each.
 """
 
 import os

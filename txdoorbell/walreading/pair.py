@@ -79,6 +79,7 @@ class Pair:
         self._lost = lost
         self._streaming = streaming
         self._slot = ""
+        self._over = False
         self.reader = connector.session_of(ReplicationSession, self._ended)
         self.companion = connector.session(self._ended)
         beat = timing.heartbeat, timing.heartbeat_timeout, hold
@@ -173,11 +174,14 @@ class Pair:
         self.companion.end(reason)
 
     def _ended(self, reason: str) -> None:
-        self.close()
-        self._lost(reason)
+        # Those who waited for one of them may have ended the other before this.
+        if not self._over:
+            self.close()
+            self._lost(reason)
 
     def close(self) -> None:
         """End both, and tell nobody; nothing when they have ended."""
+        self._over = True
         for heartbeat in self._heartbeats:
             heartbeat.stop()
         self.companion.close()

@@ -23,6 +23,9 @@ __all__ = ["RETAINED", "make_slot"]
 _PATIENCE = 7 * 86400.0
 """Seconds that the longest transaction may take."""
 
+_IDLE_LOOKS = 3
+"""How often nobody may be seen to hold it up, until it is given up."""
+
 _WAITS_FOR = """
 select waiting.pid, blocking.pid, blocking.application_name, blocking.usename::text,
     extract(epoch from pg_catalog.clock_timestamp() - blocking.xact_start)::float8
@@ -40,7 +43,7 @@ from pg_catalog.pg_replication_slots where slot_name = %s
 
 
 class _Watch:
-    """Says whom a slot waits for, and notices when the session that asked for it is gone."""
+    """Says whom a slot waits for, and ends the session that asked for it when that is nobody."""
 
     log = Logger()
 
@@ -52,6 +55,7 @@ class _Watch:
         self._other = other
         self._interval = interval
         self._said: set[int] = set()
+        self._idle_looks = 0
         self._next: IDelayedCall | None = reactor.callLater(interval, self._look)
 
     def stop(self) -> None:
@@ -68,9 +72,18 @@ class _Watch:
     def _looked(self, rows: list[Row]) -> None:
         if self._next is None:
             return
+        self._idle_looks = (
+            0 if any(pid is not None for _, pid, *_ in rows) else self._idle_looks + 1
+        )
         if not rows:
             self._asking.end("the server knows nothing of the session any more")
-            return
+        elif self._idle_looks > _IDLE_LOOKS:
+            self._asking.end("the slot is not made, though no transaction holds it up")
+        else:
+            self._warn(rows)
+            self._next = self._reactor.callLater(self._interval, self._look)
+
+    def _warn(self, rows: list[Row]) -> None:
         for _, pid, application, user, seconds in rows:
             if pid is not None and pid not in self._said:
                 self._said.add(pid)
@@ -82,7 +95,6 @@ class _Watch:
                     user=user,
                     age="a while" if seconds is None else f"{seconds:.0f} s",
                 )
-        self._next = self._reactor.callLater(self._interval, self._look)
 
     def _failed(self, failure: Failure) -> None:
         if self._next is not None:
