@@ -261,6 +261,31 @@ class LeaseTests(SessionLocksTestCase):
         self.assertFalse(self.locks.holds("reports"))
         self.assertTrue(self.locks.holds("billing"))
 
+
+class PrepareTests(SessionLocksTestCase):
+    """What the server is asked to do for a session with locks."""
+
+    def prepare(self, *outcomes: frozenset[str] | Exception) -> None:
+        """Prepare it; each time that settings are applied comes to one of these."""
+
+        class Connector:
+            """Does as told."""
+
+            left = list(outcomes)
+
+            async def apply(self, session: object, settings: object) -> frozenset[str]:
+                """Return what comes next, or raise it."""
+                outcome = self.left.pop(0)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                return outcome
+
+        connector: Any = Connector()
+        prepared = Deferred.fromCoroutine(self.locks.prepare(connector))
+        while self.session.asked:
+            self.session.answer([("kept",)])
+        self.successResultOf(prepared)
+
     def test_settings(self) -> None:
         """The server's switch is the first to act, and acts after the lease has run out."""
         timing = LockTiming(2.0)
@@ -269,21 +294,23 @@ class LeaseTests(SessionLocksTestCase):
 
     def test_old_server(self) -> None:
         """A server without the switch is named, once."""
-
-        class Old:
-            """Knows none of the settings."""
-
-            async def apply(self, session: object, settings: object) -> frozenset[str]:
-                """Pass over all of them."""
-                return frozenset()
-
-        connector: Any = Old()
         for _ in range(2):
-            prepared = Deferred.fromCoroutine(self.locks.prepare(connector))
-            self.session.answer([("kept",)])
-            self.successResultOf(prepared)
+            self.prepare(frozenset(), frozenset())
         [text] = self.logged_texts()
         self.assertIn("PostgreSQL 14", text)
+
+    def test_no_look_at_clients(self) -> None:
+        """A server that can't look for its client while it is busy will do; the log says so."""
+        self.prepare(frozenset({"idle_session_timeout"}), Refused("not on this platform", "0A000"))
+        [text] = self.logged_texts()
+        self.assertEqual(text, "a busy server won't notice a lost client: not on this platform")
+        self.assertIsNone(self.locks.refusal)
+
+    def test_unsafe(self) -> None:
+        """Where the switch can't be set no lock is held; the session goes on hearing."""
+        self.prepare(Refused("permission denied to set parameter", "42501"))
+        self.assertIn("permission denied to set parameter", self.locks.refusal or "")
+        self.assertEqual(self.lost, [])
 
 
 class HeartbeatTests(SessionLocksTestCase):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
 from itertools import count
 from typing import Any
@@ -204,6 +206,27 @@ class LossTests(LockTestCase):
         await wait_for("the other one", lambda: self.number(other) == 2)
         [text] = [text for text in self.logged_texts() if "lock billing is lost" in text]
         self.assertIn("the lease on its locks has run out", text)
+
+    async def test_server_frozen(self) -> None:
+        """The server is frozen: the holder gives up by itself, and can be stopped at once."""
+        holder = self.host("a", heartbeat_timeout=5.0, backoff=lambda failures: HOUR)
+        await self.holder()
+        [frozen] = self.held_by()
+        os.kill(frozen, signal.SIGSTOP)
+        self.addCleanup(os.kill, frozen, signal.SIGCONT)
+        await wait_for("the end of the lease", lambda: holder.loop.lease is None)
+        [text] = [text for text in self.logged_texts() if "lock billing is lost" in text]
+        self.assertIn("the lease on its locks has run out", text)
+        await in_time("the stop", holder.stopService(), 1.0)
+
+    async def test_stop_while_frozen(self) -> None:
+        """The server is frozen just when the holder stops: that takes no longer for it."""
+        holder = self.host("a", lock_interval=HOUR)
+        await self.holder()
+        [frozen] = self.held_by()
+        os.kill(frozen, signal.SIGSTOP)
+        self.addCleanup(os.kill, frozen, signal.SIGCONT)
+        await in_time("the stop", holder.stopService(), 1.0)
 
     async def test_stream(self) -> None:
         """A stream of notifications does not keep it from saying that it is there."""

@@ -211,8 +211,8 @@ class HearingSession:
             self._desk,
             self._host,
         )
+        await locks.prepare(self._connector)
         if locks.refusal is None:
-            await locks.prepare(self._connector)
             self._heartbeat.insist(beat, locks.beat)
         self._desk.opened(locks)
 

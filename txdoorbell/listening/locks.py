@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python import log
 from twisted.python.failure import Failure
 
-from txdoorbell.clocks import EARLY, monotonic_of
+from txdoorbell.clocks import monotonic_of
 from txdoorbell.fleet.keys import lock_key
 from txdoorbell.fleet.lease_table import (
     LOST_SQL,
@@ -30,6 +30,7 @@ from txdoorbell.fleet.locking import (
     LockFailed,
 )
 from txdoorbell.listening.connector import Connector
+from txdoorbell.listening.leasewatch import LeaseWatch
 from txdoorbell.listening.lockdesk import LockDesk
 from txdoorbell.listening.locktiming import LockTiming
 from txdoorbell.listening.oneline import one_line
@@ -97,7 +98,7 @@ class SessionLocks:
         self._asking: set[str] = set()
         self._returns: dict[str, Deferred[None]] = {}
         self._flush: IDelayedCall | None = None
-        self._watch: IDelayedCall | None = None
+        self._watch = LeaseWatch(reactor, session, timing, lambda: bool(self._held))
         self._table: str | None = SCHEMA
         self._holders: dict[str, Holder] = {}
         self._holders_asked = -float("inf")
@@ -105,15 +106,21 @@ class SessionLocks:
     # -- before, and all the time
 
     async def prepare(self, connector: Connector) -> None:
-        """Have the server free the locks of this session should it fall silent."""
-        known = await connector.apply(self._session, self.timing.settings())
+        """Have the server free the locks should the session fall silent, or refuse to have any."""
+        if self.refusal is not None:
+            return
+        try:
+            known = await connector.apply(self._session, self.timing.settings())
+            await self._query(_MARK)
+        except DatabaseError as error:
+            self.refusal = f"its session can't be made safe for locks: {one_line(error)}"
+            return
         if "idle_session_timeout" not in known:
             self._desk.warn_once(_NO_SWITCH)
         try:
             await connector.apply(self._session, self.timing.check_interval())
         except DatabaseError as error:
             self._desk.warn_once(f"a busy server won't notice a lost client: {one_line(error)}")
-        await self._query(_MARK)
 
     def beat(self, within: float) -> Deferred[None]:
         """
@@ -140,49 +147,18 @@ class SessionLocks:
     def end(self) -> None:
         """Learn that the session has ended."""
         self._held.clear()
-        for timer in (self._flush, self._watch):
-            if timer is not None and timer.active():
-                timer.cancel()
-        self._flush = self._watch = None
+        self._watch.stop()
+        if self._flush is not None and self._flush.active():
+            self._flush.cancel()
+        self._flush = None
         unanswered: list[Deferred[Any]] = [*self._tries.values(), *self._returns.values()]
         self._tries, self._returns = {}, {}
         for answer in unanswered:
             answer.errback(SessionEnded("the session has ended"))
 
-    # -- how long a lock is safe
-
-    @property
-    def safe_until(self) -> float:
-        """Until when the server can't have freed a lock, on the reactor's monotonic clock."""
-        return self._session.dialogue.last_answered + self.timing.lease
-
     def holds(self, name: str) -> bool:
         """Say whether a lock is held, for certain; end the session when its lease has run out."""
-        if name not in self._held:
-            return False
-        if self._now() < self.safe_until:
-            return True
-        self._expire()
-        return False
-
-    def _expire(self) -> None:
-        self._session.end(
-            f"the lease on its locks has run out: no question to the server was answered for "
-            f"{self.timing.lease:g} s, and it may free them in {self.timing.timeout:g} s"
-        )
-
-    def _watch_lease(self) -> None:
-        left = max(0.0, self.safe_until - self._now())
-        self._watch = self._reactor.callLater(left, self._look)
-
-    def _look(self) -> None:
-        self._watch = None
-        if not self._held:
-            return
-        if self._now() >= self.safe_until - EARLY:
-            self._expire()
-        else:
-            self._watch_lease()
+        return name in self._held and self._watch.is_safe()
 
     # -- trying
 
@@ -226,8 +202,8 @@ class SessionLocks:
         got = [name for name, held in tried if held]
         missed = [name for name, held in tried if not held]
         self._held.update(got)
-        if got and self._watch is None:
-            self._watch_lease()
+        if got:
+            self._watch.start()
         answers: dict[str, Answer] = {}
         if got:
             leases = await self._take(got)
