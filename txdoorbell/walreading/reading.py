@@ -175,9 +175,7 @@ class LogSession:
             if others is None:
                 return
             added, self._committed = (wanted - self._committed) | others, wanted
-            self._report.changed(added)
-            if tables_in(added):
-                await self._catch_up_late(tables_in(added))
+            await self._announce(added)
 
     def _is_following(self) -> bool:
         """Say whether other tables are being looked for, by somebody else than a probe."""
@@ -191,14 +189,17 @@ class LogSession:
         self._announcer.later(lambda: None if self._over else later.callback(None))
         return later
 
-    async def _catch_up_late(self, tables: frozenset[Table]) -> None:
+    async def _announce(self, added: frozenset[str]) -> None:
         """
-        Have it caught up on once more with each transaction that is open now, at its end.
+        Have it caught up on what is read of from now on; once more at each open transaction's end.
 
         What that did before a table was published is not in what is read of the log.
         """
-        snapshot = Snapshot.read(await self._pair.look())
-        for number in snapshot.in_progress:
+        tables, open_now = tables_in(added), frozenset[int]()
+        if tables:
+            open_now = Snapshot.read(await self._pair.look()).in_progress
+        self._report.changed(added)
+        for number in open_now:
             self._gate.when_seen(number, partial(self._report.changed, tables))
 
     async def _follow(self, wanted: frozenset[str]) -> frozenset[Table] | None:
@@ -279,8 +280,7 @@ class LogSession:
                 "what is read of the log was changed by somebody, and is mended: {tables}",
                 tables=", ".join(sorted(mended)),
             )
-            self._report.changed(mended)
-            await self._catch_up_late(mended)
+            await self._announce(mended)
 
     def heard(self) -> None:
         """Pass on that a probe was heard."""
