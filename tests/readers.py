@@ -191,7 +191,7 @@ class ReaderTestCase(CommandTestCase):
 
     async def make(self, line: str) -> None:
         """Have make tell what it would do; the demo is what it runs."""
-        told = self.sh(f"{line.replace('make ', 'make -n ')}", cwd=pages.ROOT)
+        told = self.sh(line.replace("make ", "make -n --no-print-directory "), cwd=pages.ROOT)
         self.assertEqual(await told.ends(), 0, told.err)
         if line == "make demo":
             self.assertRegex(told.out, r"bin/twistd -n doorbell\n$")
