@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bells import BELLS, NONE
 from benchmarks.consumers import ALL, FLOORS
 from benchmarks.figures import median
-from benchmarks.measures import loop, wakeups, writers
+from benchmarks.measures import bells, loop, wakeups, writers
 from benchmarks.outcome import Outcome
 
 OURS, BARE, THEIRS = "#b5442e", "#222222", "#8a9bab"
@@ -133,6 +134,19 @@ def _writers(axes: Any, outcome: Outcome) -> None:
     axes.set(xlabel="% of the commits without a trigger", xlim=(0, 110))
 
 
+def _bells(axes: Any, outcome: Outcome) -> None:
+    """Draw commits per second beside those without a bell, for each place."""
+    rounds = outcome.raw["rounds"]
+    names = [name for name in BELLS if name != NONE]
+    keys = [(p, name) for p in bells.PLACES for name in names if f"{p} {name}" in rounds]
+    titles = [f"{BELLS[name].title.replace('``', '')};\n{bells.PLACES[p]}" for p, name in keys]
+    shares = [100 * bells.share(rounds, place, name) for place, name in keys]
+    colours = [OURS if name == "by_log" else THEIRS for _, name in keys]
+    _bars(axes, titles[::-1], shares[::-1], colours[::-1])
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set(xlabel="% of the commits without a bell", xlim=(0, 120))
+
+
 def _fleet(axes: Any, outcome: Outcome) -> None:
     """Draw, for the largest fleet, which share of the loops had a holder again after which time."""
     title, events = max(outcome.raw["fleets"].items(), key=lambda fleet: _hosts(fleet[0]))
@@ -159,5 +173,6 @@ _DRAW: dict[str, Callable[[Any, Outcome], None]] = {
     "wakeups": _wakeups,
     "fairness": _fairness,
     "writers": _writers,
+    "bells": _bells,
     "fleet": _fleet,
 }

@@ -11,24 +11,29 @@ import psycopg2
 from benchmarks.processes import say
 
 
-def write(dsn: str, sql: str, seconds: float) -> int:
-    """Commit one statement after the other for some seconds, and return how many there were."""
+def write(dsn: str, sql: str, seconds: float) -> list[float]:
+    """Commit one statement after the other for some seconds; return milliseconds for each."""
     connection = psycopg2.connect(dsn)
     connection.autocommit = True
-    done, end = 0, time.monotonic() + seconds
+    waits: list[float] = []
+    now = time.monotonic()
+    end = now + seconds
     with connection.cursor() as cursor:
-        while time.monotonic() < end:
+        while now < end:
+            begun = now
             cursor.execute(sql)
-            done += 1
+            now = time.monotonic()
+            waits.append((now - begun) * 1000)
     connection.close()
-    return done
+    return waits
 
 
 def main(dsn: str, sql: str, clients: str, seconds: str) -> None:
     """Write from so many threads, and say how many commits there were in a second."""
     with ThreadPoolExecutor(int(clients)) as pool:
-        counts = [pool.submit(write, dsn, sql, float(seconds)) for _ in range(int(clients))]
-        say(rate=sum(count.result() for count in counts) / float(seconds))
+        writers = [pool.submit(write, dsn, sql, float(seconds)) for _ in range(int(clients))]
+        waits = [wait for writer in writers for wait in writer.result()]
+        say(rate=len(waits) / float(seconds), waits=waits)
 
 
 if __name__ == "__main__":

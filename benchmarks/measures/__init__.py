@@ -6,5 +6,7 @@ A module with plots has ``plot(outcome, folder)`` too.
 
 from __future__ import annotations
 
-MEASURES = ("wake", "storm", "loop", "wakeups", "fairness", "idle", "start", "writers", "fleet")
+MEASURES = (
+    "wake", "storm", "loop", "wakeups", "fairness", "idle", "start", "writers", "bells", "fleet",
+)  # fmt: skip
 """In the order in which they are taken."""

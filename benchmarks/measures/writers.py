@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
-from pathlib import Path
 
 import psycopg2
 
 from benchmarks.bench import Bench, server
+from benchmarks.commits import CLIENTS, PATIENCE, pgbench
 from benchmarks.figures import median, written
 from benchmarks.outcome import Outcome, Table
 from benchmarks.record import CHANNEL
-from txdoorbell.embedded import PostgresServer, find_binaries
+from txdoorbell.embedded import PostgresServer
 from txdoorbell.sql import trigger_sql
-
-CLIENTS = 32
-
-PATIENCE = 120.0
 
 _INSERT = "insert into {kind} (body) select 'twenty bytes of body' from generate_series(1, {rows})"
 
@@ -55,13 +50,6 @@ def measure(bench: Bench) -> Outcome:
                 for kind, rows in ways:
                     rounds[f"{kind} {rows}"].append(_write(bench, private, kind, rows))
     return Outcome("writers", [_table(rounds)], raw={"rounds": rounds})
-
-
-def pgbench() -> Path | None:
-    """Return where pgbench is, if it is: beside the server, or in the path."""
-    beside = find_binaries() / "pgbench"
-    found = str(beside) if beside.exists() else shutil.which("pgbench")
-    return Path(found) if found else None
 
 
 def _prepare(private: PostgresServer) -> None:
