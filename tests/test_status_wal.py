@@ -14,7 +14,9 @@ from txdoorbell.status.metrics import exposition
 from txdoorbell.status.page import render_live
 from txdoorbell.status.text import as_text
 
-READS = WalStatus("listening", "reads", 940.0, "db:5432/app", ("jobs", "shop.mail"), 0.003, 2**20)
+TABLES = "jobs", "shop.mail"
+RUNG = {"public.jobs": 7, "shop.<mail>": 1}
+READS = WalStatus("listening", "reads", 940.0, "db:5432/app", TABLES, 0.003, 2**20, RUNG)
 REFUSED = WalStatus("waiting", "wal_level is <replica>", 940.0, "db:5432/app", (), None, None)
 
 try:
@@ -53,12 +55,19 @@ class WalTests(BellTestCase):
         page = self.page(READS)
         for text in ("badge reading", "1 min ago", "jobs, shop.mail", "3 ms", "1.0 MB"):
             self.assertIn(text, page)
+        self.assertIn("public.jobs 7, shop.&lt;mail&gt; 1", page)
         self.assertNotIn('class="sick"', page)
 
     def test_page_refused(self) -> None:
         """One that can't read says why, escaped."""
         page = self.page(REFUSED)
-        for text in ("badge not-connected", "wal_level is &lt;replica&gt;", "none", "not yet"):
+        for text in (
+            "badge not-connected",
+            "wal_level is &lt;replica&gt;",
+            "none",
+            "not yet",
+            "none yet",
+        ):
             self.assertIn(text, page)
 
     def test_unknown(self) -> None:
@@ -82,6 +91,7 @@ class WalTests(BellTestCase):
         self.assertIn("write-ahead log: listening since", text)
         self.assertIn("  last probe heard in 3 ms; kept for us by the server: 1.0 MB\n", text)
         self.assertIn("  tables: jobs, shop.mail\n", text)
+        self.assertIn("  changes heard: public.jobs 7, shop.<mail> 1\n", text)
         self.assertIn("  wal_level is <replica>\n", self.text(REFUSED))
 
     def test_metrics(self) -> None:
@@ -90,6 +100,7 @@ class WalTests(BellTestCase):
         self.assertIn('txdoorbell_wal_state{state="listening"} 1.0', lines)
         self.assertIn("txdoorbell_wal_retained_bytes 1.048576e+06", lines)
         self.assertIn("txdoorbell_wal_tables 2.0", lines)
+        self.assertIn('txdoorbell_wal_rings_total{table="public.jobs"} 7.0', lines)
         lines = exposition(self.status(REFUSED), History()).decode().splitlines()
         self.assertIn('txdoorbell_wal_state{state="waiting"} 1.0', lines)
         self.assertFalse([line for line in lines if line.startswith("txdoorbell_wal_retained")])

@@ -10,8 +10,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import Loop
 from txdoorbell.notification import ListenerStopped, State
+from txdoorbell.ringing.makers import log_maker
 from txdoorbell.testing import FakeListener, FakeWalSource
-from txdoorbell.wal import Table, check_tables
+from txdoorbell.wal import Table, WalSource, check_tables
 
 
 class SecondBellTests(SynchronousTestCase):
@@ -174,11 +175,36 @@ class SecondBellTests(SynchronousTestCase):
         self.log.refuse("wal_level is replica")
         self.start(bell)
         [reason] = bell.status().unready
-        self.assertIn("the write-ahead log is waiting", reason)
+        self.assertEqual(reason, "the write-ahead log is not being read: wal_level is replica")
         self.assertNoResult(bell.when_listening().addErrback(lambda e: e.trap(ListenerStopped)))
         self.log.regain()
         self.turn()
         self.assertEqual(bell.status().unready, ())
+
+    def test_status(self) -> None:
+        """The status has the second bell while there is one: its tables, and what they rang."""
+        bell = self.start(self.make())
+        self.assertIsNone(bell.status().wal)
+        self.clock.advance(5.0)
+        bell.add_tables(["jobs", "shop.mail"])
+        self.turn()
+        for operation in ("insert", "update"):
+            self.log.change("public.jobs", operation)
+        wal = bell.status().wal
+        assert wal is not None
+        self.assertEqual((wal.state, wal.since), ("listening", self.clock.seconds()))
+        self.assertEqual(wal.tables, ("jobs", "shop.mail"))
+        self.assertEqual(wal.rung, {"public.jobs": 2})
+        bell.remove_tables(["jobs", "shop.mail"])
+        self.assertIsNone(bell.status().wal)
+
+    def test_options(self) -> None:
+        """The listener's options go for both sources, but for what is the listener's own."""
+        common = {"name": "ear", "channels": ["a"], "host": "here", "query_timeout": 2.0}
+        made: Any = log_maker(None, self.clock, "dbname=app", common, {"publication": "own"})()
+        self.assertIsInstance(made, WalSource)
+        self.assertEqual((made.name, made.channels), (None, frozenset()))
+        self.assertRaises(ValueError, log_maker(None, self.clock, "", {"query_timeout": -1}, None))
 
     def test_stopped(self) -> None:
         """Stopped, it stops both, and starts both again."""

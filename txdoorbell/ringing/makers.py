@@ -12,6 +12,9 @@ from txdoorbell.walreading.changes import TableSource
 
 __all__ = ["log_maker", "make_listener"]
 
+_LISTENERS_OWN = frozenset(("channels", "host", "name"))
+"""Options of a listener that are no business of another source."""
+
 
 def make_listener(reactor: IReactorTime, dsn: str, options: Mapping[str, Any]) -> Source:
     """Make a listener."""
@@ -31,7 +34,7 @@ def log_maker(
     Return what makes a source that hears of tables, each time it is called.
 
     :param given: is returned in place of one that is made.
-    :param common: the options of the listener, which go for both, but for its name and channels.
+    :param common: the options of the listener, which go for both, but for what is its own.
     :param options: those of a :class:`txdoorbell.wal.WalSource`, which win.
     """
 
@@ -40,7 +43,7 @@ def log_maker(
             return given
         from txdoorbell.wal import WalSource
 
-        own = {key: value for key, value in common.items() if key not in ("name", "channels")}
-        return WalSource(reactor, dsn, **{**own, **(options or {})})
+        shared = {key: value for key, value in common.items() if key not in _LISTENERS_OWN}
+        return WalSource(reactor, dsn, **{**shared, **(options or {})})
 
     return make

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from txdoorbell.notification import State
+from txdoorbell.notification import Source, State
 from txdoorbell.status import (
     ChannelStatus,
     DoorbellStatus,
     ListenerStatus,
     LoopStatus,
+    WalStatus,
 )
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def doorbell_status(
         listener=listener,
         loops=loops,
         channels=_channel_statuses(bell),
+        wal=_wal_status(bell, sources),
     )
 
 
@@ -60,12 +62,12 @@ def _unready(bell: Doorbell, ear: Ear, listener: ListenerStatus) -> tuple[str, .
 
 
 def _unread(bell: Doorbell, sources: Sources) -> tuple[str, ...]:
-    log = sources.second
-    if log is None or not bell.running:
+    log, told = sources.second, sources.audience
+    if log is None or told is None or not bell.running:
         return ()
     if log.state is not State.LISTENING:
-        return (f"the write-ahead log is {log.state}: {getattr(log, 'reason', '')}",)
-    unheard = sorted(bell.tables - sources.listened)
+        return (f"the write-ahead log is not being read: {_reason(log, told.reason)}",)
+    unheard = sorted(bell.tables - told.listened)
     return tuple(f"changes of {table} are not heard of yet" for table in unheard)
 
 
@@ -73,13 +75,33 @@ def _listener_status(bell: Doorbell, ear: Ear) -> ListenerStatus:
     listener = bell.listener
     return ListenerStatus(
         state=str(listener.state),
-        reason=getattr(listener, "reason", ear.reason),
+        reason=_reason(listener, ear.reason),
         since=ear.since,
         endpoint=getattr(listener, "description", ""),
         channels=tuple(sorted(ear.listened & bell.switchboard.active_channels)),
         probe_latency=getattr(listener, "probe_latency", None),
         queue_usage=getattr(listener, "queue_usage", None),
     )
+
+
+def _wal_status(bell: Doorbell, sources: Sources) -> WalStatus | None:
+    log, told = sources.second, sources.audience
+    if log is None or told is None:
+        return None
+    return WalStatus(
+        state=str(log.state),
+        reason=_reason(log, told.reason),
+        since=told.since,
+        endpoint=getattr(log, "description", ""),
+        tables=tuple(map(str, sorted(bell.tables & told.listened))),
+        probe_latency=getattr(log, "probe_latency", None),
+        retained_bytes=getattr(log, "retained_bytes", None),
+        rung=dict(told.rung),
+    )
+
+
+def _reason(source: Source, otherwise: str) -> str:
+    return str(getattr(source, "reason", otherwise))
 
 
 def _channel_statuses(bell: Doorbell) -> tuple[ChannelStatus, ...]:

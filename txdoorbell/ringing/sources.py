@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from twisted.application.service import IService
@@ -14,7 +15,7 @@ from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.wiring import Wiring
 from txdoorbell.walreading.changes import Table, TableChange, TableSource
 
-__all__ = ["Sources"]
+__all__ = ["LogAudience", "Sources"]
 
 
 class Sources:
@@ -27,6 +28,7 @@ class Sources:
     :param ear: is told what both tell, but for changes of tables.
     :param wiring: says which tables are asked for, and rings those who hear of them.
     :ivar second: None while no table is asked for.
+    :ivar audience: that of the second one.
     """
 
     def __init__(
@@ -44,15 +46,10 @@ class Sources:
         self._make = make
         self._adopt = adopt
         self._channels: frozenset[str] = frozenset()
-        self._audience: _LogAudience | None = None
+        self.audience: LogAudience | None = None
         wiring.on_tables = self.want
         listener.report_to(ear)
         adopt(listener)
-
-    @property
-    def listened(self) -> frozenset[str]:
-        """The channels and tables that the second one's last session has heard of."""
-        return frozenset() if self._audience is None else self._audience.listened
 
     def hear(self) -> bool:
         """Say whether nothing of what is asked for goes unheard."""
@@ -87,27 +84,37 @@ class Sources:
 
     def _begin(self, tables: frozenset[Table]) -> None:
         self.second = source = self._make()
-        self._audience = _LogAudience(self._ear, self._wiring)
-        source.report_to(self._audience)
+        self.audience = LogAudience(self._ear, self._wiring)
+        source.report_to(self.audience)
         source.set_tables(tables)
         source.set_channels(self._channels)
         self._ear.second_changed(source.state)
         self._adopt(source)
 
     def _let_go(self, source: TableSource) -> None:
-        if self._audience is not None:
-            self._audience.deafen()
-        self.second = self._audience = None
+        if self.audience is not None:
+            self.audience.deafen()
+        self.second = self.audience = None
         self._ear.second_changed(None)
         leaving = maybeDeferred(IService(source).disownServiceParent)
         leaving.addErrback(logged("the reader of the write-ahead log did not stop"))
 
 
-class _LogAudience:
-    """The audience of one source."""
+class LogAudience:
+    """
+    The audience of one source.
+
+    :ivar listened: the channels and tables that its last session has heard of.
+    :ivar rung: how often each table was heard to be changed, by its name with the schema.
+    :ivar since: epoch seconds of the last change of its state; None before the first.
+    :ivar reason: why it changed.
+    """
 
     def __init__(self, ear: Ear, wiring: Wiring) -> None:
         self.listened: frozenset[str] = frozenset()
+        self.since: float | None = None
+        self.reason = ""
+        self.rung: Counter[str] = Counter()
         self._ear: Ear | None = ear
         self._wiring = wiring
 
@@ -120,6 +127,7 @@ class _LogAudience:
         if self._ear is None:
             return
         if isinstance(notification, TableChange):
+            self.rung[notification.table] += 1
             self._ear.broken_silence()
             self._wiring.changed(notification)
         else:
@@ -138,4 +146,5 @@ class _LogAudience:
     def state_changed(self, state: State, reason: str) -> None:
         """Let the ear judge whether all is heard."""
         if self._ear is not None:
+            self.since, self.reason = self._ear.now, reason
             self._ear.second_changed(state)

@@ -26,7 +26,7 @@ __all__ = ["CONTENT_TYPE", "METRICS", "exposition"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 MOST = 100
-"""How many channels, and how many functions of a loop, have a label of their own."""
+"""How many channels, tables, and functions of a loop have a label of their own."""
 
 LOCK_STATES = ("holding", "standby", "refused", "waiting", "releasing", "stopped")
 """What the state of a lock may be; see :class:`~txdoorbell.status.LockStatus`."""
@@ -60,6 +60,11 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         (),
     ),
     "txdoorbell_wal_tables": ("gauge", "How many tables it hears.", ()),
+    "txdoorbell_wal_rings": (
+        "counter",
+        "Changes of tables: each operation of each transaction counts once.",
+        ("table",),
+    ),
     "txdoorbell_interval_seconds": ("gauge", "The safety net's interval, 0 for never.", ()),
     "txdoorbell_misses": ("counter", "How often work was found that nobody had announced.", ()),
     "txdoorbell_rings": ("counter", "Notifications.", ("channel",)),
@@ -197,6 +202,8 @@ def _of_wal(bell: WalStatus) -> Iterator[Sample]:
     yield "txdoorbell_wal_probe_latency_seconds", (), bell.probe_latency
     yield "txdoorbell_wal_retained_bytes", (), bell.retained_bytes
     yield "txdoorbell_wal_tables", (), len(bell.tables)
+    for table, count in list(bell.rung.items())[:MOST]:
+        yield "txdoorbell_wal_rings", (table,), count
 
 
 def _of_lock(labels: tuple[str, str], lock: LockStatus, history: History) -> Iterator[Sample]:

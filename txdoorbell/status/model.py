@@ -8,7 +8,7 @@ yet, or not so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from txdoorbell.loops.histogram import Durations
@@ -125,6 +125,8 @@ class WalStatus:
     :ivar tables: of which changes are heard.
     :ivar since: when it came into that state.
     :ivar retained_bytes: how much of the log the server kept for it at the last probe.
+    :ivar rung: how often each table was changed, with its schema: each operation of each
+        transaction counts once. A table that was not changed yet is not there.
     """
 
     state: str
@@ -134,6 +136,7 @@ class WalStatus:
     tables: tuple[str, ...]
     probe_latency: float | None
     retained_bytes: int | None
+    rung: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,9 @@ def _wal(status: dict[str, Any]) -> Iterator[str]:
     probe = "no probe heard yet" if latency is None else f"last probe heard in {length(latency)}"
     yield f"  {probe}; kept for us by the server: {size(bell['retained_bytes'])}"
     yield f"  tables: {printable(', '.join(bell['tables'])) or 'none'}"
+    heard = ", ".join(f"{table} {count}" for table, count in bell.get("rung", {}).items())
+    if heard:
+        yield f"  changes heard: {printable(heard)}"
 
 
 def _running(loop: dict[str, Any], now: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from twisted.web.template import Tag, tags
 
@@ -12,6 +12,8 @@ from txdoorbell.status.model import DoorbellStatus, WalStatus
 from txdoorbell.status.pieces import badge, fact, section, two_lines
 
 __all__ = ["wal"]
+
+_SHOWN = 6
 
 _WORDS = {
     State.LISTENING: "reading",
@@ -34,12 +36,17 @@ def wal(status: DoorbellStatus) -> Iterator[Tag]:
 
 
 def _facts(bell: WalStatus, now: float) -> Iterator[Tag]:
-    tables = ", ".join(clean(name, 40) for name in bell.tables[:6])
-    more = len(bell.tables) - 6
     heard = "not yet" if bell.probe_latency is None else length(bell.probe_latency)
     yield fact("State", badge(_WORDS.get(State(bell.state), bell.state)))
     since = ("–", "") if bell.since is None else (clock(bell.since), ago(bell.since, now))
     yield fact("Since", two_lines(*since))
-    yield fact("Tables", f"{tables}{f' and {more} more' if more > 0 else ''}" or "none")
+    yield fact("Tables", _listed([clean(name, 40) for name in bell.tables]) or "none")
+    changes = [f"{clean(name, 40)} {count}" for name, count in bell.rung.items()]
+    yield fact("Changes heard", _listed(changes) or "none yet")
     yield fact("Last probe heard in", heard)
     yield fact("Kept for us by the server", size(bell.retained_bytes))
+
+
+def _listed(texts: Sequence[str]) -> str:
+    more = len(texts) - _SHOWN
+    return ", ".join(texts[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
