@@ -27,7 +27,7 @@ from txdoorbell.loops.wakeups import Wakeups
 from txdoorbell.processor import Processor
 
 if TYPE_CHECKING:
-    from txdoorbell.leadership import Lease
+    from txdoorbell.fleet.locking import Lease
 
 ENDING = (states.STOPPING, states.RESTARTING)
 _STEADY = (*ENDING, states.SUSPENDED)

@@ -26,7 +26,7 @@ from txdoorbell.loops.waiting import ForThread, Waiting, was_cancelled
 from txdoorbell.processor import Processor, TimeBudget
 
 if TYPE_CHECKING:
-    from txdoorbell.leadership import Lease
+    from txdoorbell.fleet.locking import Lease
 
 _AT_ONCE = frozenset((type(None), Outcome))
 """Most calls come to one of these: nothing to wait for, nothing to look after."""

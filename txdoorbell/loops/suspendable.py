@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from txdoorbell.leadership import Lease
+    from txdoorbell.fleet.locking import Lease
     from txdoorbell.loops.runner import Runner
 
 
