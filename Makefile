@@ -30,7 +30,7 @@ lint: $(made)-test
 docs: $(made)-docs
 	$(BIN)/sphinx-build -n -W --keep-going -b html docs docs/_build/html
 
-# About half an hour, on a machine that does nothing else. A part of it:  BENCH="wake storm --quick" make bench
+# About a quarter of an hour, on a machine that does nothing else. A part of it:  BENCH="wake storm --quick" make bench
 bench: $(made)-bench
 	$(BIN)/python -m benchmarks --results benchmarks/results $(BENCH)
 
