@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from txdoorbell.doorbell import Doorbell
 from txdoorbell.leadership import LOCK_CLASS, Lease, lock_key
+from txdoorbell.listener import Listener
 
 
 class KeyTests(SynchronousTestCase):
@@ -42,6 +46,29 @@ class LeaseTests(SynchronousTestCase):
         """Without the table of leases there is no number; the error says how to have one."""
         with self.assertRaisesRegex(TypeError, r"txdoorbell sql --fleet --apply"):
             int(Lease("billing", None, 1.0, "a", 1))
+
+
+class HostTests(SynchronousTestCase):
+    """What leases call this host."""
+
+    def test_own_name(self) -> None:
+        """Not told otherwise it is the name that it has."""
+        self.assertEqual(Listener(Clock()).host, socket.gethostname())
+
+    def test_told(self) -> None:
+        """``Doorbell(host="anna")`` calls it anna."""
+        listener = Doorbell(Clock(), host="anna").listener
+        assert isinstance(listener, Listener)
+        self.assertEqual(listener.host, "anna")
+
+    def test_wrong(self) -> None:
+        """What can't be a name is refused when it is said."""
+        for name in ("", "a\0b"):
+            with self.assertRaisesRegex(ValueError, "is no name"):
+                Listener(Clock(), host=name)
+        wrong: Any = b"anna"
+        with self.assertRaisesRegex(TypeError, "must be a str, not bytes"):
+            Listener(Clock(), host=wrong)
 
 
 KEYS = {

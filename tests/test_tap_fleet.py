@@ -39,15 +39,13 @@ class FleetTests(CommandTestCase):
         options = ("--dsn", server.dsn, "--lock", "billing")
         first = self.doorbell("one", *options)
         await first.prints("ran by lease 1")
-        second = self.doorbell("two", *options)
+        second = self.doorbell("two", *options, "--host=bert")
         await second.prints("stands by here: lock billing is held by")
         await self.status("two", f"loop (billing)  standby  {socket.gethostname()} pid {first.pid}")
         self.assertNotIn("ran by", second.out)
         first.signal("KILL")
         await second.prints("ran by lease 2")
-        await self.status(
-            "two", f"loop (billing)  holding  {socket.gethostname()} pid {second.pid}"
-        )
+        await self.status("two", f"loop (billing)  holding  bert pid {second.pid}")
         second.signal("TERM")
         await second.ends()
 

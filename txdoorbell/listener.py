@@ -66,9 +66,11 @@ class Listener(Service):
     :param backoff: from the number of failures in a row to the seconds until the next attempt;
         a LISTEN that is committed ends the row.
     :param name: what the log calls it, and its name as a service; None for "listener" and no name.
-    :ivar host: what leases call this host: its name.
+    :param host: what leases call this host; None for its own name.
+    :ivar host: the same, never None.
+    :raises TypeError: for a host that is no str.
     :raises ValueError: for a DSN that can't be parsed, a channel that can't be, a number of seconds
-        that can't be.
+        that can't be, a host without a name or with a NUL in it.
     :raises DriverMissing: without psycopg2 or txpostgres.
     """
 
@@ -86,6 +88,7 @@ class Listener(Service):
         probe_timeout: float = 5.0,
         backoff: Callable[[int], float] = _BACKOFF,
         name: str | None = None,
+        host: str | None = None,
     ) -> None:
         from txdoorbell.listening.connector import Connector, Timing
         from txdoorbell.listening.lifecycle import new_life
@@ -107,7 +110,7 @@ class Listener(Service):
         self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
         self._watch = QueueWatch(query_timeout)
         self._ringer: Ringer | None = None
-        self.host = socket.gethostname() or "localhost"
+        self.host = _host_name(host)
         self._desk = LockDesk(self._announcer)
         logbook = Logbook(name or "listener", lambda: self._dsn.description)
         self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
@@ -251,6 +254,16 @@ class Listener(Service):
             self._desk,
             self.host,
         )
+
+
+def _host_name(given: str | None) -> str:
+    if given is None:
+        return socket.gethostname() or "localhost"
+    if not isinstance(given, str):
+        raise TypeError(f"the name of a host must be a str, not {type(given).__name__}")
+    if not given or "\0" in given:
+        raise ValueError(f"host {given!r} is no name")
+    return given
 
 
 def _observer(audience: Audience | None) -> Callable[[Hearable], object]:
