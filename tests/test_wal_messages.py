@@ -152,8 +152,9 @@ class GateTests(SynchronousTestCase):
         self.clock = Clock()
         self.looks: list[Deferred[str]] = []
         self.passed: list[str] = []
+        self.together: list[int] = []
         self.failures: list[Failure] = []
-        self.gate = Gate(self.clock, self.look, self.failures.append)
+        self.gate: Gate[str] = Gate(self.clock, self.look, self.pass_, self.failures.append)
         self.addCleanup(lambda: self.assertEqual(self.clock.getDelayedCalls(), []))
         self.addCleanup(self.gate.close)
 
@@ -164,7 +165,14 @@ class GateTests(SynchronousTestCase):
 
     def enter(self, number: int, name: str) -> None:
         """Have something wait at the gate."""
-        self.gate.when_seen(number, lambda: self.passed.append(name))
+        self.gate.when_seen(number, name)
+
+    def pass_(self, names: list[str]) -> None:
+        """Note what passes, and how much of it at once."""
+        self.passed += names
+        self.together.append(len(names))
+        if "close" in names:
+            self.gate.close()
 
     def test_seen(self) -> None:
         """What is seen passes when that is known, in order."""
@@ -209,16 +217,38 @@ class GateTests(SynchronousTestCase):
         self.assertEqual(self.passed, ["passes", "stuck"])
 
     def test_storm(self) -> None:
-        """After a look that took long there is a pause: one look serves many."""
+        """After a look there is a short rest: one look serves many, which pass at once."""
         self.enter(1, "first")
         self.clock.advance(0.1)
         self.looks.pop().callback("2:2:")
         for number in range(2, 1000):
             self.enter(number, "x")
         self.assertEqual(self.looks, [])
-        self.clock.advance(0.2)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.clock.advance(0.002)
         self.looks.pop().callback("1000:1000:")
-        self.assertEqual((len(self.passed), self.looks), (999, []))
+        self.assertEqual((self.together, self.looks), ([1, 998], []))
+
+    def test_rested(self) -> None:
+        """What comes after the rest is looked for at once, however long the last look took."""
+        self.enter(1, "first")
+        self.clock.advance(30.0)
+        self.looks.pop().callback("2:2:")
+        self.clock.advance(0.003)
+        self.enter(2, "second")
+        self.assertEqual(len(self.looks), 1)
+
+    def test_not_held_up(self) -> None:
+        """What is not seen for long holds up the look for nobody else."""
+        self.enter(7, "stuck")
+        for _ in range(1000):
+            self.clock.advance(0.01)
+            while self.looks:
+                self.looks.pop().callback("7:8:7")
+        self.clock.advance(0.1)
+        self.enter(8, "passes")
+        self.looks.pop().callback("7:9:7")
+        self.assertEqual(self.passed, ["passes"])
 
     def test_failed(self) -> None:
         """A look that fails is told of."""
@@ -236,9 +266,9 @@ class GateTests(SynchronousTestCase):
 
     def test_closed_by_what_passes(self) -> None:
         """What passes may close it."""
-        self.gate.when_seen(7, self.gate.close)
+        self.enter(7, "close")
         self.enter(7, "a")
         self.looks.pop().callback("8:8:")
         for look in self.looks:
             look.callback("8:8:")
-        self.assertEqual(self.passed, [])
+        self.assertEqual(self.passed, ["close"])

@@ -43,10 +43,11 @@ class WalSource(Service):
     """
     A :class:`txdoorbell.notification.Source` that reads the write-ahead log by logical decoding.
 
-    It hears of each change of its tables, as a :class:`TableChange`: one for each table and
-    operation of a transaction, however many rows that had, once others can see what it did. And it
-    hears messages, as notifications: what ``pg_logical_emit_message(true, 'txdoorbell:CHANNEL',
-    PAYLOAD)`` has written to a channel that it wants. Nobody needs a trigger, nor NOTIFY.
+    It hears of each change of its tables, as a :class:`TableChange`, once others can see it: one
+    for each table and operation, however many rows a transaction had, and one for all transactions
+    that come to be seen at the same time. And it hears messages, as notifications: what
+    ``pg_logical_emit_message(true, 'txdoorbell:CHANNEL', PAYLOAD)`` has written to a channel that
+    it wants. Nobody needs a trigger, nor NOTIFY.
 
     It reads from a temporary slot, which ends with its session: so nothing is kept for it while it
     isn't there, and on each new session everything is to run once. From then on, whatever is

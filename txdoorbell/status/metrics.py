@@ -62,7 +62,7 @@ METRICS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "txdoorbell_wal_tables": ("gauge", "How many tables it hears.", ()),
     "txdoorbell_wal_rings": (
         "counter",
-        "Changes of tables: each operation of each transaction counts once.",
+        "Changes of tables heard: each operation of transactions seen at once.",
         ("table",),
     ),
     "txdoorbell_interval_seconds": ("gauge", "The safety net's interval, 0 for never.", ()),

@@ -125,8 +125,8 @@ class WalStatus:
     :ivar tables: of which changes are heard.
     :ivar since: when it came into that state.
     :ivar retained_bytes: how much of the log the server kept for it at the last probe.
-    :ivar rung: how often each table was changed, with its schema: each operation of each
-        transaction counts once. A table that was not changed yet is not there.
+    :ivar rung: how many changes of each table were heard, by its name with the schema: each
+        :class:`~txdoorbell.wal.TableChange` counts. A table with none is not there.
     """
 
     state: str

@@ -68,7 +68,9 @@ class Table(str):
 
 class TableChange(NamedTuple):
     """
-    One table was changed by one transaction, in one way: by any number of rows.
+    One table was changed in one way: any number of rows, by one transaction or several.
+
+    Those of several are told as one when others come to see them at the same time.
 
     It is heard like a notification: :attr:`channel` is the table, :attr:`payload` the operation.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from txdoorbell.notification import Hearable, Notification
 from txdoorbell.walreading.catalog import Tree
@@ -55,23 +55,25 @@ class Directory:
     def _is_wanted(self, message: Message) -> bool:
         return message.prefix.startswith(PREFIX) and message.prefix[len(PREFIX) :] in self.wanted
 
-    def probes(self, events: Iterable[Event]) -> list[Notification]:
-        """Return the probes among these events; they are for nobody else."""
-        messages = [event for event in events if isinstance(event, Message)]
-        return [
-            Notification(self.private, message.content.decode("ascii", "replace"))
-            for message in messages
-            if message.prefix == self.private
-        ]
+    def probe(self, event: Event) -> Notification | None:
+        """Return an event as the probe that it is, for nobody else; None for any other."""
+        if not isinstance(event, Message) or event.prefix != self.private:
+            return None
+        return Notification(self.private, event.content.decode("ascii", "replace"))
 
-    def hearables(self, events: Iterable[Event]) -> Iterable[Hearable]:
-        """Return what is told of what one transaction did, in order, each thing once."""
-        told: dict[Hearable, None] = {}
+    def hearables(self, events: Iterable[Event]) -> Iterator[Hearable]:
+        """Yield what is told of what was done at once: of changes each once, all messages."""
+        done: set[Changed] = set()
+        told: set[TableChange] = set()
         for event in events:
-            if isinstance(event, Changed):
+            if isinstance(event, Message):
+                if self._is_wanted(event):
+                    payload = event.content.decode(self.codec, "replace")
+                    yield Notification(event.prefix[len(PREFIX) :], payload)
+            elif event not in done:
+                done.add(event)
                 for name, tables in self._asked_as.get(event.oid, {}).items():
-                    told[TableChange(name, event.operation, tables)] = None
-            elif self._is_wanted(event):
-                payload = event.content.decode(self.codec, "replace")
-                told[Notification(event.prefix[len(PREFIX) :], payload)] = None
-        return told
+                    change = TableChange(name, event.operation, tables)
+                    if change not in told:
+                        told.add(change)
+                        yield change

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from struct import Struct, error
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ class MalformedMessage(ValueError):
     """What came is no message of ``pgoutput`` as it is known here."""
 
 
-@dataclass
+@dataclass(slots=True)
 class _Transaction:
     """One that is being told: its messages, and of rows the letter and the table, as they came."""
 
@@ -138,12 +139,12 @@ class Decoder:
     def _commit(self, transaction: _Transaction | None) -> None:
         if transaction is None:
             return
-        events = [event for event in map(_read, transaction.events) if self._interesting(event)]
+        read = (_changed(e) if isinstance(e, bytes) else e for e in transaction.events)
+        events = [event for event in read if self._interesting(event)]
         if events:
             self._committed(transaction.number, events)
 
 
-def _read(event: bytes | Message) -> Event:
-    if isinstance(event, Message):
-        return event
-    return Changed(_WORD.unpack_from(event, 1)[0], _OPERATIONS[event[:1]])
+@lru_cache(maxsize=1000)  # in a storm they are the same ones again and again
+def _changed(row: bytes) -> Changed:
+    return Changed(_WORD.unpack_from(row, 1)[0], _OPERATIONS[row[:1]])

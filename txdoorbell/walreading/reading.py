@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from functools import partial
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -32,6 +31,9 @@ __all__ = ["LogSession"]
 
 _USUAL = SessionEnded, DatabaseError, LookupFailed, UnicodeError
 _FORESEEN = (*_USUAL, MalformedMessage, Trouble)
+
+_Held = list[Event] | frozenset[Table]
+"""What a transaction did, or tables of which somebody is to catch up on what it did."""
 
 
 class LogSession:
@@ -81,7 +83,7 @@ class LogSession:
         self._directory.private = self._prober.channel
         parts = reactor, connector, timing, publisher, gauge
         self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
-        self._gate = Gate(reactor, self._pair.look, self._failed)
+        self._gate: Gate[_Held] = Gate(reactor, self._pair.look, self._release, self._failed)
         self._decoder = Decoder(self._directory.interesting, self._read)
 
     # -- what the machine needs
@@ -200,7 +202,7 @@ class LogSession:
             open_now = Snapshot.read(await self._pair.look()).in_progress
         self._report.changed(added)
         for number in open_now:
-            self._gate.when_seen(number, partial(self._report.changed, tables))
+            self._gate.when_seen(number, tables)
 
     async def _follow(self, wanted: frozenset[str]) -> frozenset[Table] | None:
         """
@@ -235,13 +237,24 @@ class LogSession:
     # -- hearing
 
     def _read(self, transaction: int, events: list[Event]) -> None:
-        probes = self._directory.probes(events)
-        for probe in probes:
-            self._prober.hear(probe)
-        if len(events) > len(probes):
-            self._gate.when_seen(transaction, partial(self._release, events))
+        rest = []
+        for event in events:
+            probe = self._directory.probe(event)
+            if probe is None:
+                rest.append(event)
+            else:
+                self._prober.hear(probe)
+        if rest:
+            self._gate.when_seen(transaction, rest)
 
-    def _release(self, events: list[Event]) -> None:
+    def _release(self, held: list[_Held]) -> None:
+        """Tell what several transactions did that others see by now."""
+        events: list[Event] = []
+        for what in held:
+            if isinstance(what, frozenset):
+                self._report.changed(what)
+            else:
+                events += what
         for hearable in self._directory.hearables(events):
             if self._over:
                 return

@@ -10,7 +10,7 @@ session that looks sees it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -26,7 +26,10 @@ _SHARE = 2.0
 """After an answer nothing is asked for so many times as long as that took: in a storm one answer
 serves many transactions, and what it costs is bounded."""
 
-_PAUSE = 0.002
+_LONGEST_REST = 0.002
+"""Seconds after an answer for which nothing is asked, at most, however long it took."""
+
+_PAUSE = 0.001
 """Seconds between two questions about a transaction that others don't see yet, at first."""
 
 _LONGEST_PAUSE = 1.0
@@ -34,7 +37,7 @@ _LONGEST_PAUSE = 1.0
 
 _WRAP = 1 << 32
 
-_Call = Callable[[], object]
+T = TypeVar("T")
 
 
 class Snapshot(NamedTuple):
@@ -57,13 +60,14 @@ class Snapshot(NamedTuple):
         return self.end - behind not in self.in_progress
 
 
-class Gate:
+class Gate(Generic[T]):
     """
-    Makes calls in the order in which they were asked for, each once a transaction is seen.
+    Lets things pass in the order in which they came, each once a transaction is seen.
 
     Nothing is asked while there is nothing to wait for.
 
     :param look: returns a Deferred with the answer to :data:`SNAPSHOT`.
+    :param passed: given what passes at once, in a list.
     :param failed: told when there is no answer.
     """
 
@@ -71,32 +75,34 @@ class Gate:
         self,
         reactor: IReactorTime,
         look: Callable[[], Deferred[str]],
+        passed: Callable[[list[T]], object],
         failed: Callable[[Failure], object],
     ) -> None:
         self._reactor = reactor
         self._now = monotonic_of(reactor)
         self._look = look
+        self._passed = passed
         self._failed = failed
-        self._held: list[tuple[int, _Call]] = []
+        self._held: list[tuple[int, T]] = []
         self._looking = False
         self._closed = False
         self._next: IDelayedCall | None = None
-        self._not_before = float("-inf")
+        self._due = self._not_before = float("-inf")
         self._pause = _PAUSE
 
-    def when_seen(self, number: int, call: _Call) -> None:
-        """Make a call once this transaction is seen; for number 0, which is none, at once."""
+    def when_seen(self, number: int, thing: T) -> None:
+        """Let a thing pass once this transaction is seen; for number 0, which is none, at once."""
         if self._closed:
             return
         if number == 0:
-            call()
+            self._passed([thing])
             return
-        self._held.append((number, call))
+        self._held.append((number, thing))
         self._pause = _PAUSE
         self._look_soon()
 
     def close(self) -> None:
-        """Make no call any more."""
+        """Let nothing pass any more."""
         self._closed = True
         self._held.clear()
         self._cancel()
@@ -104,13 +110,16 @@ class Gate:
     def _look_soon(self, pause: float = 0.0) -> None:
         if self._looking:
             return
-        wait = max(pause, self._not_before - self._now())
-        if wait <= 0:
-            self._cancel()
+        now = self._now()
+        due = max(now + pause, self._not_before)
+        if self._next is not None and self._due <= due:
+            return
+        self._cancel()
+        if due <= now:
             self._ask()
-        elif self._next is None or self._next.getTime() > self._reactor.seconds() + wait:
-            self._cancel()
-            self._next = self._reactor.callLater(wait, self._ask)
+        else:
+            self._due = due
+            self._next = self._reactor.callLater(due - now, self._ask)
 
     def _ask(self) -> None:
         self._next = None
@@ -118,27 +127,28 @@ class Gate:
         asked, now = self._held[:], self._now()
         self._look().addCallback(self._seen, asked, now).addErrback(self._fail)
 
-    def _seen(self, text: str, asked: list[tuple[int, _Call]], since: float) -> None:
+    def _seen(self, text: str, asked: list[tuple[int, T]], since: float) -> None:
         self._looking = False
         now = self._now()
-        self._not_before = now + _SHARE * (now - since)
+        self._not_before = now + min(_SHARE * (now - since), _LONGEST_REST)
         if self._closed:
             return
-        snapshot = Snapshot.read(text)
-        seen = [snapshot.sees(number) for number, _ in asked]
-        unseen = [entry for entry, is_seen in zip(asked, seen, strict=True) if not is_seen]
+        sees = Snapshot.read(text).sees
+        unseen = [entry for entry in asked if not sees(entry[0])]
+        seen = [thing for number, thing in asked if not unseen or sees(number)]
         came_since = self._held[len(asked) :]
         self._held = unseen + came_since
-        for (_, call), is_seen in zip(asked, seen, strict=True):
-            if is_seen and not self._closed:
-                call()
+        if seen:
+            self._passed(seen)
         self._look_again(bool(came_since))
 
     def _look_again(self, came_since: bool) -> None:
         if self._held and not self._looking and not self._closed:
-            if not came_since:
+            if came_since:
+                self._look_soon()
+            else:
+                self._look_soon(self._pause)
                 self._pause = min(2 * self._pause, _LONGEST_PAUSE)
-            self._look_soon(0.0 if came_since else self._pause)
 
     def _fail(self, failure: Failure) -> None:
         self._looking = False
