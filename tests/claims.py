@@ -22,6 +22,7 @@ FOLLOWED = {
     "howto-cache.rst": f"{HOWTO}.HowtoTests.test_cache",
     "howto-periodic.rst": f"{HOWTO}.HowtoTests.test_periodic",
     "sql.rst": f"{HOWTO}.HowtoTests.test_sql",
+    "choosing-a-bell.rst": f"{HOWTO}.BellTests.test_choosing",
     "commands.rst": f"{HOWTO}.LookUpTests.test_commands",
     "status.rst": f"{HOWTO}.LookUpTests.test_status",
     "configuration.rst": f"{HOWTO}.ConfigurationTests.test_configuration",

@@ -26,7 +26,7 @@ from tests import pages
 from tests.commands import Command, CommandTestCase, environment
 from tests.servers import execute, shared_server
 from tests.waiting import wait_for
-from txdoorbell.embedded import running_dsn
+from txdoorbell.embedded import PostgresServer, running_dsn
 from txdoorbell.embedded.server import free_port
 
 ELSEWHERE = (
@@ -106,7 +106,7 @@ class ReaderTestCase(CommandTestCase):
         """Make the database, and let libpq's environment lead there."""
         super().setUp()
         self.directory = self.directory.resolve()
-        server = shared_server().dsn
+        server = self.server().dsn
         for name in ("app", "shop"):
             execute(server, f"drop database if exists {name} with (force)")
             self.addCleanup(execute, server, f"drop database if exists {name} with (force)")
@@ -121,6 +121,10 @@ class ReaderTestCase(CommandTestCase):
         self.running: list[Command] = []
         self.talkers: list[Command] = []
         self.seen: dict[Command, int] = {}
+
+    def server(self) -> PostgresServer:
+        """Return a running server for the reader."""
+        return shared_server()
 
     def equip(self) -> Path:
         """Make a directory of the programs that the reader has installed."""

@@ -8,12 +8,14 @@ import tomllib
 
 import psycopg2
 from psycopg2.extensions import parse_dsn
+from twisted.trial.unittest import SkipTest
 
 from tests import pages
 from tests.poolers import PgBouncer
 from tests.readers import ReaderTestCase, like
 from tests.servers import execute
 from tests.waiting import wait_for
+from tests.walservers import logical_server
 from txdoorbell.embedded import PostgresServer
 from txdoorbell.settling.shape import structure
 
@@ -192,6 +194,28 @@ class PoolerTests(ReaderTestCase):
     def blocks(self) -> list[str]:
         """Return the page's three blocks."""
         return [block.text for block in pages.shown(pages.ROOT / "docs/howto-pooler.rst")]
+
+
+class BellTests(ReaderTestCase):
+    """The page on both bells, on a server whose log can be read."""
+
+    def server(self) -> PostgresServer:
+        """Return a server of its own: the page makes a role."""
+        server = logical_server(self)
+        [(version,)] = execute(server.dsn, "select current_setting('server_version_num')::int")
+        if version < 150_000:
+            raise SkipTest("the page's list of columns needs PostgreSQL 15")
+        return server
+
+    async def test_choosing(self) -> None:
+        """A table rings, so do messages, and a role without privileges reads."""
+        self.before["psql"] = self.before["txdoorbell ring"] = self.log_is_read
+        await self.follow("docs/choosing-a-bell.rst")
+
+    async def log_is_read(self) -> None:
+        """Wait for the second bell: what is followed goes on with the first one."""
+        program = self.running[-1]
+        await wait_for("the log to be read", lambda: "the log is read by" in program.out, 20)
 
 
 class PerformanceTests(ReaderTestCase):
