@@ -20,6 +20,7 @@ from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.session import DatabaseError, SessionEnded
 from txdoorbell.notification import quote_identifier
 from txdoorbell.walreading.changes import Table
+from txdoorbell.walreading.companion import Companion
 from txdoorbell.walreading.plan import MESSAGES_SINCE, Trouble, advice
 from txdoorbell.walreading.publisher import Prepared, Publisher
 from txdoorbell.walreading.replication import ReplicationSession
@@ -81,7 +82,7 @@ class Pair:
         self._slot = ""
         self._over = False
         self.reader = connector.session_of(ReplicationSession, self._ended)
-        self.companion = connector.session(self._ended)
+        self.companion = connector.session_of(Companion, self._ended)
         beat = timing.heartbeat, timing.heartbeat_timeout, hold
         self._heartbeats = (
             Heartbeat(reactor, self.reader, *beat, self.reader.beat),
@@ -157,8 +158,7 @@ class Pair:
 
     def look(self) -> Deferred[str]:
         """Ask which transactions others see; see :class:`txdoorbell.walreading.visibility.Gate`."""
-        asked = self.companion.query(SNAPSHOT, within=self._within)
-        return asked.addCallback(lambda rows: str(rows[0][0]))
+        return self.companion.look(SNAPSHOT, within=self._within)
 
     def beat(self) -> Deferred[float]:
         """
