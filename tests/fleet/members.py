@@ -74,7 +74,7 @@ class Member:
         self._dsn = dsn
         self._config = folder / f"{self.name}.toml"
         wired = f"{wired} application_name={self.name}"
-        self._config.write_text(configuration(wired, terms))
+        self._config.write_text(configuration(self.name, wired, terms))
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
@@ -168,10 +168,11 @@ class Member:
             guard.communicate()
 
 
-def configuration(dsn: str, terms: Terms) -> str:
-    """Return the text of a configuration file."""
+def configuration(name: str, dsn: str, terms: Terms) -> str:
+    """Return the text of a configuration file, in which each process has a host name of its own."""
     tables = [
         "interval = 0",
+        f'host = "{name}"',
         f"lock_interval = {terms.lock_interval}",
         f"max_loops = {terms.max_loops}",
         "[database]",
