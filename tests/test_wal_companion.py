@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from tests.servers import execute
 from tests.test_session import WITHIN, SessionTestCase
-from tests.waiting import in_time
+from tests.waiting import in_time, wait_for
 from txdoorbell.listening.session import SessionEnded, parse_dsn
 from txdoorbell.walreading.companion import Companion
 from txdoorbell.walreading.visibility import SNAPSHOT, Snapshot
@@ -52,7 +52,7 @@ class CompanionTests(SessionTestCase):
         looked = session.look("select 1/0", within=WITHIN)
         error = await self.assertFailure(looked, SessionEnded)
         self.assertIn("division by zero", str(error))
-        await in_time("the session to settle", session.when_settled())
+        await wait_for("the end to be told", lambda: self.lost)
         self.assertEqual(len(self.lost), 1)
 
     async def test_lost(self) -> None:

@@ -62,7 +62,7 @@ class WalSource(Service):
     only, with a warning. A truncate of a partition by itself does not ring. A transaction that was
     writing when a session is made delays the hearing until it has ended, with a warning.
 
-    :param dsn: as for the listener; PostgreSQL 13 or later, for messages and probes 14.
+    :param dsn: as for the listener; PostgreSQL 13 or later, for messages 14.
     :param tables: one or several, as for :meth:`set_tables`.
     :param channels: the channels wanted at first, as for :meth:`set_channels`.
     :param publication: from which it reads, and which it makes; a second one, with ``_inserts``

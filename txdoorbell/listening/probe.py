@@ -24,7 +24,7 @@ from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.session import DatabaseError, Session
 from txdoorbell.notification import Hearable
 
-__all__ = ["ProbeFailed", "Probed", "Prober"]
+__all__ = ["Probe", "ProbeFailed", "Probed", "Prober"]
 
 _USAGE = "pg_catalog.pg_notification_queue_usage()"
 _RING = f"select pg_catalog.pg_notify(%s, %s), {_USAGE}"
@@ -59,7 +59,7 @@ class Probed(Protocol):
 
 
 @dataclass
-class _Probe:
+class Probe:
     """
     One ring on the private channel. Its deadline exists while it is sent and not heard.
 
@@ -75,6 +75,7 @@ class _Probe:
     deadline: Deadline | None = None
 
     def cancel(self) -> None:
+        """Wait for it no more."""
         if self.usage is None:
             self.session.close()
         if self.deadline is not None:
@@ -119,7 +120,7 @@ class Prober:
         self._announcer = announcer
         self._watch = watch
         self._unsent = 0
-        self._probe: _Probe | None = None
+        self._probe: Probe | None = None
         self._next: IDelayedCall | None = None
         self._waiters: list[Deferred[float]] = []
 
@@ -146,10 +147,10 @@ class Prober:
         if self._probe is not None:
             return
         self._cancel_next()
-        self._probe = probe = _Probe(token_hex(8), self._connector.session(lambda reason: None))
+        self._probe = probe = Probe(token_hex(8), self._connector.session(lambda reason: None))
         self._probed.when_ready().addCallback(lambda _: self._begin(probe))
 
-    def _begin(self, probe: _Probe) -> None:
+    def _begin(self, probe: Probe) -> None:
         if probe is not self._probe:
             return
         probe.ready = True
@@ -176,7 +177,7 @@ class Prober:
         if probe.deadline is not None:
             self._heard(probe.latency)
 
-    async def _send(self, probe: _Probe) -> None:
+    async def _send(self, probe: Probe) -> None:
         await self._connector.connect(probe.session)
         probe.rung_at = self._now()
         ring, within = (self.channel, probe.token), self._timing.query_timeout
@@ -187,7 +188,7 @@ class Prober:
             [(probe.usage,)] = await probe.session.query(f"select {_USAGE}", within=within)
             raise
 
-    def _sent(self, _: object, probe: _Probe) -> None:
+    def _sent(self, _: object, probe: Probe) -> None:
         self._look_at_queue(probe)
         if probe.latency is not None:
             self._heard(probe.latency)
@@ -199,7 +200,7 @@ class Prober:
                 lambda: self._probed.last_read,
             )
 
-    def _failed(self, failure: Failure, probe: _Probe) -> None:
+    def _failed(self, failure: Failure, probe: Probe) -> None:
         if probe is not self._probe:
             return
         self._look_at_queue(probe)
@@ -211,7 +212,7 @@ class Prober:
         self._finish(ProbeFailed(reason), self._retry(self._unsent))
         self._probed.unsent(reason)
 
-    def _look_at_queue(self, probe: _Probe) -> None:
+    def _look_at_queue(self, probe: Probe) -> None:
         if probe.usage is not None:
             self.queue_usage = probe.usage
             self._watch.look(probe.usage, probe.session)

@@ -21,19 +21,17 @@ from txdoorbell.notification import Hearable
 from txdoorbell.walreading.changes import Table, tables_in
 from txdoorbell.walreading.directory import Directory
 from txdoorbell.walreading.pair import Gauge, Pair
-from txdoorbell.walreading.pgoutput import Decoder, Event, MalformedMessage
+from txdoorbell.walreading.pgoutput import MalformedMessage
 from txdoorbell.walreading.plan import Trouble
 from txdoorbell.walreading.prober import LogProber
 from txdoorbell.walreading.publisher import Publisher
-from txdoorbell.walreading.visibility import Gate, Snapshot
+from txdoorbell.walreading.telling import Hearers, Teller
+from txdoorbell.walreading.visibility import Snapshot
 
 __all__ = ["LogSession"]
 
 _USUAL = SessionEnded, DatabaseError, LookupFailed, UnicodeError
 _FORESEEN = (*_USUAL, MalformedMessage, Trouble)
-
-_Held = list[Event] | frozenset[Table]
-"""What a transaction did, or tables of which somebody is to catch up on what it did."""
 
 
 class LogSession:
@@ -70,21 +68,21 @@ class LogSession:
         self._reactor = reactor
         self._retry = retry
         self._announcer = announcer
-        self._notified = notified
         self._report = report
         self._committed: frozenset[str] | None = None
         self._working = self._over = self._probed = False
-        self._refusals, self._refused = 0, ""
+        self._refusals, self._refused = 0, set[str]()
         self._again: IDelayedCall | None = None
         self._directory = Directory(wanted)
         watch = QueueWatch(timing.query_timeout)
-        self._prober = LogProber(reactor, connector, timing, retry, self, announcer, watch)
+        probing = reactor, connector, timing, retry, self, announcer, watch
+        self._prober = LogProber(*probing, beat=self._beat)
         hold = lambda: self._prober.has_session  # noqa: E731 - two lines more would say no more
         self._directory.private = self._prober.channel
         parts = reactor, connector, timing, publisher, gauge
         self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
-        self._gate: Gate[_Held] = Gate(reactor, self._pair.look, self._release, self._failed)
-        self._decoder = Decoder(self._directory.interesting, self._read)
+        hearers = Hearers(notified, report.changed, self._prober.hear)
+        self._teller = Teller(reactor, self._directory, hearers, self._pair.look, self._failed)
 
     # -- what the machine needs
 
@@ -120,18 +118,14 @@ class LogSession:
             self._work(self._keep_step())
 
     def probe(self) -> Deferred[float]:
-        """
-        Probe now; see :meth:`txdoorbell.listening.probe.Prober.probe`.
-
-        Where the server decodes no messages, a keepalive must do.
-        """
-        return self._prober.probe() if self._pair.has_messages else self._pair.beat()
+        """Probe now; see :meth:`txdoorbell.listening.probe.Prober.probe`."""
+        return self._prober.probe()
 
     def close(self) -> None:
         """End, and tell nothing more."""
         self._over = True
         self._prober.stop()
-        self._gate.close()
+        self._teller.close()
         self._cancel_again()
         self._pair.close()
 
@@ -160,11 +154,10 @@ class LogSession:
         prepared = await self._pair.open(tables_in(wanted))
         self._directory.list_tables(prepared.trees)
         self._directory.codec = self._pair.reader.server_codec
-        await self._pair.stream(prepared, self._decoder.feed)
+        await self._pair.stream(prepared, self._teller.feed)
         self._committed = wanted
         self._report.established(self, f"the log is read by {self._pair}")
-        if self._pair.has_messages:
-            self._prober.start()
+        self._prober.start()
         await self._keep_step()
 
     async def _keep_step(self) -> None:
@@ -202,7 +195,7 @@ class LogSession:
             open_now = Snapshot.read(await self._pair.look()).in_progress
         self._report.changed(added)
         for number in open_now:
-            self._gate.when_seen(number, tables)
+            self._teller.catch_up(tables, number)
 
     async def _follow(self, wanted: frozenset[str]) -> frozenset[Table] | None:
         """
@@ -216,13 +209,17 @@ class LogSession:
             prepared = await self._pair.prepare(tables_in(wanted))
         except Trouble as trouble:
             self._refusals += 1
-            if self._refused != str(trouble):
-                self.log.warn("{trouble}", trouble=str(trouble))
-            self._refused = str(trouble)
+            self._warn_once(str(trouble))
             self._again = self._reactor.callLater(self._retry(self._refusals), self._try_again)
             return None
-        self._refused = ""
+        self._refused.clear()
         return self._directory.list_tables(prepared.trees)
+
+    def _warn_once(self, refused: str) -> None:
+        """Say why not all that is wanted is read of, but not at each attempt."""
+        if refused not in self._refused:
+            self._refused.add(refused)
+            self.log.warn("further tables are not read of: {refused}", refused=refused)
 
     def _try_again(self) -> None:
         self._again = None
@@ -233,35 +230,6 @@ class LogSession:
         call, self._again = self._again, None
         if call is not None:
             call.cancel()
-
-    # -- hearing
-
-    def _read(self, transaction: int, events: list[Event]) -> None:
-        rest = []
-        for event in events:
-            probe = self._directory.probe(event)
-            if probe is None:
-                rest.append(event)
-            else:
-                self._prober.hear(probe)
-        if rest:
-            self._gate.when_seen(transaction, rest)
-
-    def _release(self, held: list[_Held]) -> None:
-        """Tell what several transactions did that others see by now."""
-        events: list[Event] = []
-        for what in held:
-            if isinstance(what, frozenset):
-                self._report.changed(what)
-            else:
-                events += what
-        for hearable in self._directory.hearables(events):
-            if self._over:
-                return
-            try:
-                self._notified(hearable)
-            except Exception:  # noqa: BLE001 - whoever fails, the rest is told
-                log.err(None, "An observer of changes failed")
 
     # -- being probed
 
@@ -294,6 +262,9 @@ class LogSession:
                 tables=", ".join(sorted(mended)),
             )
             await self._announce(mended)
+
+    def _beat(self) -> Deferred[float] | None:
+        return None if self._pair.has_messages else self._pair.beat()
 
     def heard(self) -> None:
         """Pass on that a probe was heard."""
