@@ -15,6 +15,13 @@ from tests.waiting import in_time
 
 MODULES = [f"tests.faults.test_{fault}" for fault in ("loss", "stop", "deaf", "undone")]
 
+_LOG = "tests.faults.test_wal_faults"
+OF_THE_LOG = [
+    f"{_LOG}.LogStopTests",
+    *(f"{_LOG}.LogLossTests.test_{fault}" for fault in ("reset", "reader_terminated")),
+]
+"""Some tests of the reader of the write-ahead log: a session of another kind."""
+
 
 class ReactorTests(TestCase):
     """Each reactor watches descriptors in its own way, and chokes on others."""
@@ -24,16 +31,16 @@ class ReactorTests(TestCase):
     async def test_select_and_asyncio(self) -> None:
         """Losses, stops and deafness end as well on the select and asyncio reactors."""
         names = ["select", "asyncio"]
-        runs = [self.run_on(name) for name in names]
+        runs = [self.run_on("select", MODULES), self.run_on("asyncio", [*MODULES, *OF_THE_LOG])]
         results = await in_time("the other reactors", gatherResults(runs), 120.0)
         for name, (output, _, status) in zip(names, results, strict=True):
             self.assertEqual(status, 0, f"{name}: {output.decode()}")
 
-    def run_on(self, name: str) -> Deferred[tuple[bytes, bytes, int]]:
-        """Run the tests of the faults by a trial of its own."""
+    def run_on(self, name: str, chosen: list[str]) -> Deferred[tuple[bytes, bytes, int]]:
+        """Run tests by a trial of its own."""
         arguments = ["-m", "twisted.trial", f"--reactor={name}", f"--temp-directory={name}"]
         root = Path(tests.__file__).parent.parent
         environment = {**os.environ, "PYTHONPATH": str(root)}
         ended: Deferred[tuple[bytes, bytes, int]]
-        ended = getProcessOutputAndValue(sys.executable, [*arguments, *MODULES], environment)
+        ended = getProcessOutputAndValue(sys.executable, [*arguments, *chosen], environment)
         return ended
