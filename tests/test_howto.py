@@ -79,7 +79,7 @@ class HowtoTests(ReaderTestCase):
         listener.autocommit = True
         listener.cursor().execute("listen jobs")
         execute(self.dsn, "insert into shop.job values (1)")
-        listener.poll()
+        await wait_for("the ring", lambda: bool(listener.poll() or listener.notifies))
         self.assertEqual(json.loads(listener.notifies[0].payload), json.loads(shown))
 
 
