@@ -9,26 +9,17 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail
-
 from txdoorbell.fleet.locking import LockAudience
-from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.backoff import backoff_policy
-from txdoorbell.listening.core import Core
 from txdoorbell.listening.driver import DriverMissing
-from txdoorbell.listening.dsn import Dsn, check_dsn
+from txdoorbell.listening.dsn import check_dsn
 from txdoorbell.listening.lockdesk import LockDesk
-from txdoorbell.listening.logbook import Logbook
 from txdoorbell.listening.queuewatch import QueueWatch
+from txdoorbell.listening.source import SessionSource, several_channels
 from txdoorbell.notification import (
     Audience,
     GroupAudience,
     Hearable,
-    ListenerStopped,
-    State,
-    check_channel,
-    check_payload,
 )
 
 if TYPE_CHECKING:
@@ -41,16 +32,16 @@ __all__ = ["DriverMissing", "Listener", "check_dsn"]
 _BACKOFF = backoff_policy()
 
 
-class Listener(Service):
+class Listener(SessionSource):
     """
     A :class:`txdoorbell.notification.Source` on one PostgreSQL session of its own.
 
     Started, it connects and commits LISTEN, for ever: a connection that is refused or lost is
-    made anew after a growing delay. It is :attr:`~State.LISTENING` from the commit on. A second,
-    short-lived connection then rings a private channel, at once and each ``probe_interval``. A ring
-    that could not be sent makes the state :attr:`~State.DEAF` until one is heard. One that was
-    sent and not heard makes it deaf too, and the session is made anew; the state stays deaf,
-    whatever the new session's LISTEN says, until a ring is heard.
+    made anew after a growing delay. It is ``listening`` from the commit on. A second, short-lived
+    connection then rings a private channel, at once and each ``probe_interval``. A ring that could
+    not be sent makes the state ``deaf`` until one is heard. One that was sent and not heard makes
+    it deaf too, and the session is made anew; the state stays deaf, whatever the new session's
+    LISTEN says, until a ring is heard.
 
     Each change of state is one line in the log; attempts that fail alike are one line together. No
     password is in any line, failure or ``repr``.
@@ -90,52 +81,13 @@ class Listener(Service):
         name: str | None = None,
         host: str | None = None,
     ) -> None:
-        from txdoorbell.listening.connector import Connector, Timing
-        from txdoorbell.listening.lifecycle import new_life
-        from txdoorbell.listening.resolver import Resolver
-
-        timing = Timing(
-            connect_timeout,
-            query_timeout,
-            heartbeat,
-            heartbeat_timeout,
-            probe_interval,
-            probe_timeout,
-        )
-        self._reactor = reactor
-        self._timing = timing
-        self._backoff = backoff
-        self._dsn = Dsn(dsn)
-        self._announcer = Announcer(reactor)
-        self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
+        beats = heartbeat, heartbeat_timeout, probe_interval, probe_timeout
+        seconds = connect_timeout, query_timeout, *beats
+        super().__init__(reactor, dsn, seconds, backoff, name, "listener")
         self._watch = QueueWatch(query_timeout)
-        self._ringer: Ringer | None = None
         self.host = _host_name(host)
         self._desk = LockDesk(self._announcer)
-        logbook = Logbook(name or "listener", lambda: self._dsn.description)
-        self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
-        self._life = new_life(self._core)
         self.set_channels(channels)
-        if name is not None:
-            self.setName(name)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.description}, {self.state}>"
-
-    @property
-    def state(self) -> State:
-        """What the listener is doing now."""
-        return self._core.state
-
-    @property
-    def reason(self) -> str:
-        """Why it is in that state, in one line: an error's text, often."""
-        return self._core.reason
-
-    @property
-    def description(self) -> str:
-        """Where it listens: ``host:port/database as user``."""
-        return self._dsn.description
 
     @property
     def channels(self) -> frozenset[str]:
@@ -143,18 +95,9 @@ class Listener(Service):
         return self._core.wanted
 
     @property
-    def probe_latency(self) -> float | None:
-        """Seconds that the last probe took to be heard; None before the first."""
-        return self._core.probe_latency
-
-    @property
     def queue_usage(self) -> float | None:
         """How full the server's notification queue was at the last probe, 0 to 1; None before."""
         return self._core.queue_usage
-
-    def report_to(self, audience: Audience) -> None:
-        """Take the one audience, before the service is started."""
-        self._core.audience = audience
 
     def set_channels(self, channels: Iterable[str]) -> None:
         """
@@ -163,9 +106,7 @@ class Listener(Service):
         :raises TypeError: for a name that is no str, and for a str in place of several names.
         :raises ValueError: for a name that PostgreSQL would not take; then nothing is changed.
         """
-        if isinstance(channels, str):
-            raise TypeError(f"channels must be several names, not the str {channels!r}")
-        self._life.want(frozenset(map(check_channel, channels)))
+        self._life.want(several_channels(channels))
 
     def serve_locks(self, audience: LockAudience, interval: float) -> None:
         """
@@ -179,64 +120,10 @@ class Listener(Service):
         """
         self._desk.serve(audience, interval)
 
-    def when_listening(self) -> Deferred[None]:
-        """
-        Return a fresh Deferred that fires once LISTEN is committed for every wanted channel.
-
-        Before the first start it waits for that. It fails with :exc:`ListenerStopped` when the
-        service is stopped first, and at once when it has been stopped.
-        """
-        return self._life.when_listening()
-
-    def notify(self, channel: str, payload: str = "") -> Deferred[None]:
-        """
-        Ring a channel, from a connection that is opened on demand and kept for a few seconds.
-
-        :returns: a fresh Deferred that fires once the NOTIFY is committed. It fails when that
-            isn't known to have happened, with :exc:`ListenerStopped` unless the service runs.
-        :raises TypeError: for a channel or payload that is no str.
-        :raises ValueError: for a channel or payload that PostgreSQL would not take.
-        """
-        check_channel(channel)
-        check_payload(payload)
-        if self._ringer is None:
-            return fail(ListenerStopped("the listener is stopped"))
-        return self._ringer.notify(channel, payload)
-
-    def probe(self) -> Deferred[float]:
-        """
-        Ring the private channel now, or share in a probe that is under way.
-
-        :returns: a fresh Deferred with the seconds from sending to hearing. It fails with
-            :exc:`txdoorbell.listening.probe.ProbeFailed`, and with :exc:`ListenerStopped` unless
-            the service runs. Either way the listener draws its conclusions, as from any other
-            probe.
-        """
-        return self._life.probe()
-
-    def startService(self) -> None:
-        """Begin to listen, and go on for ever."""
+    def _new_ringer(self) -> "Ringer":
         from txdoorbell.listening.ringer import Ringer
 
-        super().startService()
-        if self._ringer is None:
-            self._ringer = Ringer(self._reactor, self._connector, self._timing.query_timeout)
-        self._life.start()
-
-    def stopService(self) -> Deferred[None]:
-        """
-        Stop at once, whatever is going on.
-
-        :returns: fires when no descriptor, delayed call or reader is left, and the audience has
-            been told.
-        """
-        super().stopService()
-        self._life.stop()
-        ringer, self._ringer = self._ringer, None
-        if ringer is not None:
-            ringer.close()
-        settled = self._connector.when_settled()
-        return settled.addCallback(lambda _: self._announcer.when_quiet())
+        return Ringer(self._reactor, self._connector, self._timing.query_timeout)
 
     def _open_session(self, life: "Life", channels: frozenset[str]) -> "HearingSession":
         from txdoorbell.listening.hearing import HearingSession

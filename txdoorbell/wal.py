@@ -10,36 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
-from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.backoff import backoff_policy
-from txdoorbell.listening.core import Core
-from txdoorbell.listening.dsn import Dsn
-from txdoorbell.listening.logbook import Logbook
+from txdoorbell.listening.source import SessionSource, several_channels
 from txdoorbell.notification import (
-    Audience,
     Hearable,
-    ListenerStopped,
-    State,
-    check_channel,
-    check_payload,
 )
 from txdoorbell.walreading.changes import OPERATIONS, PREFIX, Table, TableChange, check_tables
 
 if TYPE_CHECKING:
     from txdoorbell.listening.lifecycle import Life
-    from txdoorbell.listening.ringer import Ringer
     from txdoorbell.walreading.reading import LogSession
+    from txdoorbell.walreading.ringer import LogRinger
 
 __all__ = ["OPERATIONS", "PREFIX", "Table", "TableChange", "WalSource", "check_tables"]
 
 _BACKOFF = backoff_policy()
 
 
-class WalSource(Service):
+class WalSource(SessionSource):
     """
     A :class:`txdoorbell.notification.Source` that reads the write-ahead log by logical decoding.
 
@@ -101,49 +91,20 @@ class WalSource(Service):
         backoff: Callable[[int], float] = _BACKOFF,
         name: str | None = None,
     ) -> None:
-        from txdoorbell.listening.connector import Connector, Timing
-        from txdoorbell.listening.lifecycle import new_life
-        from txdoorbell.listening.resolver import Resolver
         from txdoorbell.walreading.pair import Gauge
         from txdoorbell.walreading.plan import check_publication
         from txdoorbell.walreading.publisher import Publisher
 
         beats = heartbeat, heartbeat_timeout, probe_interval, probe_timeout
-        self._timing = timing = Timing(connect_timeout, query_timeout, *beats)
-        self._reactor, self._backoff, self._streaming = reactor, backoff, streaming
-        self._dsn = Dsn(dsn)
-        self._announcer = Announcer(reactor)
-        self._connector = Connector(reactor, self._dsn, Resolver(reactor), timing)
+        seconds = connect_timeout, query_timeout, *beats
+        super().__init__(reactor, dsn, seconds, backoff, name, "wal")
+        self._streaming = streaming
         self._warned: set[str] = set()
         self._publisher = Publisher(check_publication(publication), query_timeout, self._warn)
         self._gauge = Gauge()
-        self._ringer: Ringer | None = None
-        logbook = Logbook(name or "wal", lambda: self._dsn.description)
-        self._core = Core(reactor, self._open_session, backoff, self._announcer, logbook)
-        self._life = new_life(self._core)
         self._channels: frozenset[str] = frozenset()
         self.set_tables(tables)
         self.set_channels(channels)
-        if name is not None:
-            self.setName(name)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.description}, {self.state}>"
-
-    @property
-    def state(self) -> State:
-        """What the source is doing now."""
-        return self._core.state
-
-    @property
-    def reason(self) -> str:
-        """Why it is in that state, in one line: often an error's text, and what to run."""
-        return self._core.reason
-
-    @property
-    def description(self) -> str:
-        """Where it reads: ``host:port/database as user``."""
-        return self._dsn.description
 
     @property
     def channels(self) -> frozenset[str]:
@@ -156,11 +117,6 @@ class WalSource(Service):
         return self._tables
 
     @property
-    def probe_latency(self) -> float | None:
-        """Seconds that the last probe took to be heard; None before the first."""
-        return self._core.probe_latency
-
-    @property
     def retained_bytes(self) -> int | None:
         """
         How much of the log the server kept for this source at the last probe; None unless it reads.
@@ -169,10 +125,6 @@ class WalSource(Service):
         """
         return self._gauge.retained_bytes
 
-    def report_to(self, audience: Audience) -> None:
-        """Take the one audience, before the service is started; it is told of tables, too."""
-        self._core.audience = audience
-
     def set_channels(self, channels: Iterable[str]) -> None:
         """
         Want messages to these channels and no others, on the live session.
@@ -180,9 +132,7 @@ class WalSource(Service):
         :raises TypeError: for a name that is no str, and for a str in place of several names.
         :raises ValueError: for a name that PostgreSQL would not take; then nothing is changed.
         """
-        if isinstance(channels, str):
-            raise TypeError(f"channels must be several names, not the str {channels!r}")
-        self._channels = frozenset(map(check_channel, channels))
+        self._channels = several_channels(channels)
         self._life.want(self._channels | self._tables)
 
     def set_tables(self, tables: str | Iterable[str]) -> None:
@@ -198,69 +148,16 @@ class WalSource(Service):
         self._tables: frozenset[Table] = check_tables(tables)
         self._life.want(self._channels | self._tables)
 
-    def when_listening(self) -> Deferred[None]:
-        """
-        Return a fresh Deferred that fires once all that is wanted is heard.
-
-        Before the first start it waits for that. It fails with :exc:`ListenerStopped` when the
-        service is stopped first, and at once when it has been stopped.
-        """
-        return self._life.when_listening()
-
-    def notify(self, channel: str, payload: str = "") -> Deferred[None]:
-        """
-        Ring a channel by a message in the log, which whoever reads the log can hear.
-
-        :returns: a fresh Deferred that fires once it is committed. It fails when that isn't known
-            to have happened, with :exc:`ListenerStopped` unless the service runs.
-        :raises TypeError: for a channel or payload that is no str.
-        :raises ValueError: for a channel or payload that a NOTIFY could not have.
-        """
-        check_channel(channel)
-        check_payload(payload)
-        if self._ringer is None:
-            return fail(ListenerStopped("the source is stopped"))
-        return self._ringer.notify(channel, payload)
-
-    def probe(self) -> Deferred[float]:
-        """
-        Write a message from a second connection, or share in a probe that is under way.
-
-        :returns: a fresh Deferred with the seconds until the log told of it. It fails with
-            :exc:`txdoorbell.listening.probe.ProbeFailed`, and with :exc:`ListenerStopped` unless
-            the service runs.
-        """
-        return self._life.probe()
-
-    def startService(self) -> None:
-        """Begin to read, and go on for ever."""
-        from txdoorbell.walreading.ringer import LogRinger
-
-        super().startService()
-        if self._ringer is None:
-            self._ringer = LogRinger(self._reactor, self._connector, self._timing.query_timeout)
-        self._life.start()
-
-    def stopService(self) -> Deferred[None]:
-        """
-        Stop at once, whatever is going on.
-
-        :returns: fires when no descriptor, delayed call or reader is left, and the audience has
-            been told.
-        """
-        super().stopService()
-        self._life.stop()
-        ringer, self._ringer = self._ringer, None
-        if ringer is not None:
-            ringer.close()
-        settled = self._connector.when_settled()
-        return settled.addCallback(lambda _: self._announcer.when_quiet())
-
     def _warn(self, text: str) -> None:
         """Warn of something once, however often it is seen."""
         if text not in self._warned:
             self._warned.add(text)
             self.log.warn("{source}: {text}", source=self, text=text)
+
+    def _new_ringer(self) -> LogRinger:
+        from txdoorbell.walreading.ringer import LogRinger
+
+        return LogRinger(self._reactor, self._connector, self._timing.query_timeout)
 
     def _open_session(self, life: Life, wanted: frozenset[str]) -> LogSession:
         from txdoorbell.walreading.reading import LogSession
