@@ -97,8 +97,8 @@ class SessionSource(Service):
         Return a fresh Deferred that fires once all that is wanted is heard.
 
         Before the first start it waits for that. It fails with
-        :exc:`~txdoorbell.notification.ListenerStopped` when the service is stopped first, and at once
-        when it has been stopped.
+        :exc:`~txdoorbell.notification.ListenerStopped` when the service is stopped first, and at
+        once when it has been stopped.
         """
         return self._life.when_listening()
 
