@@ -18,6 +18,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from tests.fake_sessions import FakeSession
+from txdoorbell.fleet.keys import lock_key
 from txdoorbell.fleet.lease_table import LOST_SQL, TRY_SQL, UNLOCK_SQL, take_sql
 from txdoorbell.fleet.locking import RELEASE_CHANNEL, LockAudience
 from txdoorbell.leadership import Leadership
@@ -31,6 +32,7 @@ from txdoorbell.notification import Notification
 from txdoorbell.switchboard import Switchboard
 
 LOCKS = ("billing", "reports")
+KEYS = {lock_key(name)[1]: name for name in LOCKS}
 BEAT = 2.0
 AGAIN = 0.5
 """Seconds from the loss of a session to the next one."""
@@ -100,7 +102,7 @@ class Server:
         """Answer a question."""
         self.count(session)
         if sql == TRY_SQL:
-            return [(name, self.holders.setdefault(name, session) is session) for name in values[0]]
+            return self.try_for(session, *values)
         if sql == take_sql():
             self.numbers.update(values[2])
             return [(name, self.numbers[name], self.world.now) for name in values[2]]
@@ -110,6 +112,14 @@ class Server:
         if sql == LOST_SQL:
             return [(name,) for name in values[0] if self.holders.get(name) is not session]
         return [("kept",)] if "txdoorbell.locks" in sql else []
+
+    def try_for(self, session: ModelSession, keys: list[int], room: int | None) -> list[Any]:
+        """Give locks that are free, in the order asked for, as far as there is room."""
+        got: list[Any] = []
+        for key in keys:
+            if len(got) != room and self.holders.setdefault(KEYS[key], session) is session:
+                got.append((key,))
+        return got
 
     def free(self, session: ModelSession, names: Any) -> None:
         """Free locks in order, and say so."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -11,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from tests.logs import LogMixin
 from txdoorbell.fleet.candidate import Candidate
 from txdoorbell.fleet.election import new_election
-from txdoorbell.fleet.locking import Answer, Denied, Granted, Holder, Lease, LockFailed
+from txdoorbell.fleet.locking import Answer, Denied, Granted, Holder, Lease, LockFailed, Passed
 from txdoorbell.loop import Loop
 
 TABLE = """
@@ -23,7 +24,8 @@ closed      -        -         apart     apart    apart     apart    apart      
 freed       -        -         -         aiming   aiming    -        -          -          -
 round       -        -         -         trying   -         -        -          -          -
 aimed       -        -         -         -        trying    trying   -          -          -
-crowded     -        -         -         -        standby   standby  -          -          -
+crowded     -        -         -         -        standby   standby  standby    -          -
+left        -        -         -         -        standby   standby  -          -          -
 granted     -        -         -         -        -         -        holding    -          -
 denied      -        -         -         -        -         -        standby    -          -
 missed      -        -         -         -        -         -        aiming     -          -
@@ -78,6 +80,16 @@ class FakeSession:
         """Hold anything."""
         return True
 
+    def stand_for(self, names: Iterable[str]) -> None:
+        """Show nothing."""
+
+    def outdated(self, name: str) -> None:
+        """Know nothing."""
+
+    def standbys(self, name: str) -> int | None:
+        """Count nobody."""
+        return None
+
     def try_for(self, name: str) -> Deferred[Answer]:
         """Leave it open."""
         self.tries.append(Deferred())
@@ -94,7 +106,7 @@ class Bench:
 
     def __init__(self, wait: float = 0.1) -> None:
         self.clock = Clock()
-        self.room = True
+        self.room = self.prefers = True
         self.waits = wait
         self.session = FakeSession()
         self.candidate = Candidate(
@@ -102,8 +114,8 @@ class Bench:
             "billing",
             lambda: self.waits,
             lambda: FIRST * self.waits,
+            lambda: self.prefers,
             lambda: self.room,
-            lambda: None,
         )
         self.candidate.session = self.session
         self.loop = Loop(self.clock, name="billing")
@@ -200,6 +212,19 @@ class TryTests(LogMixin, SynchronousTestCase):
         self.bench.room = False
         self.bench.clock.advance(0.1)
         self.assertEqual((self.tries(), self.bench.candidate.stage.value), (0, "waiting"))
+
+    def test_not_preferred(self) -> None:
+        """A process that doesn't prefer the loop leaves it to a later round, when all had time."""
+        self.bench.enter("aiming")
+        self.bench.prefers = False
+        self.bench.clock.advance(0.1)
+        self.assertEqual((self.tries(), self.bench.state), (0, "standby"))
+
+    def test_passed(self) -> None:
+        """A lock that was left alone for want of room is waited for, and the status says why."""
+        self.bench.enter("trying")
+        self.bench.session.tries[0].callback(Passed())
+        self.assertEqual(self.bench.candidate.stage.value, "waiting")
 
     def test_granted(self) -> None:
         """The answer of the session leads on, and the loop is resumed."""

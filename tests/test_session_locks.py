@@ -11,7 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeSession
 from tests.logs import LogMixin
-from txdoorbell.fleet.locking import Answer, Denied, Granted, Holder, LockFailed, LockSession
+from txdoorbell.fleet.keys import lock_key
+from txdoorbell.fleet.locking import (
+    Answer,
+    Denied,
+    Granted,
+    Holder,
+    LockFailed,
+    LockSession,
+    Passed,
+)
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.heartbeat import Heartbeat
 from txdoorbell.listening.lockdesk import LockDesk
@@ -20,6 +29,11 @@ from txdoorbell.listening.locktiming import LockTiming
 from txdoorbell.listening.session import SessionEnded
 
 ABSENT = "42P01"
+
+
+def rows(*names: str) -> list[tuple[int]]:
+    """Return the answer to a try by which these were got."""
+    return [(lock_key(name)[1],) for name in names]
 
 
 class Refused(Error):
@@ -40,6 +54,11 @@ class Audience:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, object]] = []
+        self.most: int | None = None
+
+    def room(self) -> int | None:
+        """Have room."""
+        return self.most
 
     def opened(self, session: LockSession) -> None:
         """Be told."""
@@ -94,7 +113,7 @@ class SessionLocksTestCase(LogMixin, SynchronousTestCase):
     def hold(self, name: str = "billing") -> None:
         """Hold a lock."""
         [answer] = self.ask(name)
-        self.session.answer([(name, True)])
+        self.session.answer(rows(name))
         self.session.answer([(name, 1, 999.0)])
         self.successResultOf(answer)
 
@@ -113,50 +132,111 @@ class TryTests(SessionLocksTestCase):
         """What is tried for in one turn is one question; then leases, and who holds the others."""
         answers = self.ask("a", "b", "c")
         self.is_asked("pg_try_advisory_lock")
-        self.session.answer([("a", True), ("b", False), ("c", False)])
+        self.session.answer(rows("a"))
         self.is_asked("insert into")
         self.session.answer([("a", 7, 999.0)])
         self.is_asked("pg_locks")
-        self.session.answer([("b", "there", 2, 998.0, 6)])
+        self.session.answer([("b", "there", 2, 998.0, 6, 0)])
         granted, denied, unknown = map(self.successResultOf, answers)
         assert isinstance(granted, Granted)
         self.assertEqual((int(granted.lease), granted.lease.host), (7, "here"))
-        self.assertEqual(denied, Denied(Holder("there", 2, 998.0, 6)))
+        self.assertEqual(denied, Denied(Holder("there", 2, 998.0, 6, 0)))
         self.assertEqual(unknown, Denied(None))
 
-    def test_holders_now_and_then(self) -> None:
-        """Who holds a lock is asked now and then, not at each try: that costs the server more."""
-        self.ask("a")
-        self.session.answer([("a", False)])
-        self.session.answer([("a", "there", 2, 998.0, 6)])
-        for _ in range(3):
-            [answer] = self.ask("a")
-            self.session.answer([("a", False)])
-            self.assertEqual(self.successResultOf(answer), Denied(Holder("there", 2, 998.0, 6)))
-        self.clock.advance(10.0)
+    def test_room(self) -> None:
+        """Where there is room for one, the first that is free is got; what follows is not."""
+        self.audience.most = 1
+        answers = self.ask("a", "b", "c")
+        [(_, values, _)] = self.session.asked
+        self.assertEqual(values, ([key for (key,) in rows("a", "b", "c")], 1))
+        self.session.answer(rows("b"))
+        self.session.answer([("b", 7, 999.0)])
+        self.session.answer([("a", "there", 2, 998.0, 6, 0)])
+        denied, granted, passed = map(self.successResultOf, answers)
+        self.assertIsInstance(denied, Denied)
+        self.assertIsInstance(granted, Granted)
+        self.assertEqual(passed, Passed())
+
+    def test_no_room(self) -> None:
+        """Where there is none the server isn't asked."""
+        self.audience.most = 0
+        [answer] = self.ask("a")
+        self.assertEqual(self.successResultOf(answer), Passed())
+        self.is_asked()
+
+    def test_one_after_the_other(self) -> None:
+        """A second batch waits for the first: only then it is known how much room there is."""
+        self.audience.most = 1
         self.ask("a")[0].addErrback(lambda _: None)
-        self.session.answer([("a", False)])
-        self.is_asked("pg_locks")
+        [second] = self.ask("b")
+        self.session.answer(rows("a"))
+        self.audience.most = 0
+        self.session.answer([("a", 7, 999.0)])
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(second), Passed())
+
+    def holders_at(self, *rounds: float) -> list[bool]:
+        """Try so many seconds after one another; say each time whether the holder was asked for."""
+        asked = []
+        for seconds in rounds:
+            self.clock.advance(seconds)
+            self.ask("a")[0].addErrback(lambda _: None)
+            self.session.answer([])
+            asked.append(bool(self.session.asked))
+            if asked[-1]:
+                self.session.answer([("a", "there", 2, 998.0, 6, 0)])
+        return asked
+
+    def test_holders_now_and_then(self) -> None:
+        """Who holds a lock is asked about once a minute: that costs the server more than a try."""
+        asked = self.holders_at(*[1.8] * 70)
+        self.assertTrue(asked[0])
+        self.assertIn(sum(asked), (3, 4))
+
+    def test_holder_changed(self) -> None:
+        """Once the holder has given it back another one is asked for, but not all the time."""
+        self.holders_at(0.0)
+        for expected in ([False, True], [False, True]):
+            self.locks.outdated("a")
+            self.assertEqual(self.holders_at(9.9, 0.2), expected)
+
+    def test_unknown_meanwhile(self) -> None:
+        """A holder of old isn't shown when it has given the lock back."""
+        self.holders_at(0.0)
+        self.locks.outdated("a")
+        [answer] = self.ask("a")
+        self.session.answer([])
+        self.assertEqual(self.successResultOf(answer), Denied(None))
+
+    def test_holders_refused(self) -> None:
+        """Where holders can't be asked for, locks work all the same; the log says why."""
+        [answer] = self.ask("a")
+        self.session.answer([])
+        self.session.answer(Refused("out of memory", "53200"))
+        self.assertEqual(self.successResultOf(answer), Denied(None))
+        self.assertEqual(
+            self.logged_texts(), ["holders of locks can't be asked for: out of memory"]
+        )
 
     def test_no_table(self) -> None:
         """Without the table there are no numbers, and holders are known by their addresses."""
         granted, denied = self.ask("a", "b")
-        self.session.answer([("a", True), ("b", False)])
+        self.session.answer(rows("a"))
         self.session.answer(Refused('relation "x" does not exist', ABSENT))
         self.session.answer(Refused('relation "x" does not exist', ABSENT))
         self.is_asked("client_addr")
-        self.session.answer([("b", "10.0.0.1", None, None, None)])
+        self.session.answer([("b", "10.0.0.1", None, None, None, 0)])
         answer = self.successResultOf(granted)
         assert isinstance(answer, Granted)
         self.assertIsNone(answer.lease.number)
-        self.assertEqual(self.successResultOf(denied), Denied(Holder("10.0.0.1")))
+        self.assertEqual(self.successResultOf(denied), Denied(Holder("10.0.0.1", standbys=0)))
         [text] = self.logged_texts()
         self.assertIn("txdoorbell sql --fleet --apply", text)
 
     def test_lease_refused_for_now(self) -> None:
         """A lock for which there can be no lease just now is freed again, and said to be free."""
         [answer] = self.ask("a")
-        self.session.answer([("a", True)])
+        self.session.answer(rows("a"))
         self.session.answer(Refused("lock timeout", "55P03"))
         self.is_asked("pg_advisory_unlock")
         self.session.answer([])
@@ -196,6 +276,69 @@ class TryTests(SessionLocksTestCase):
         self.clock.advance(0)
         self.is_asked("pg_try_advisory_lock", "pg_advisory_unlock")
 
+    def test_give_back_before(self) -> None:
+        """A lock that is given back before the server was asked for it is never taken."""
+        self.ask("a")[0].addErrback(lambda _: None)
+        [answer] = self.ask("b")
+        self.successResultOf(self.locks.give_back("b"))
+        self.assertEqual(self.successResultOf(answer), Passed())
+        self.session.answer([])
+        self.session.answer([])
+        self.clock.advance(0)
+        self.is_asked()
+
+
+class StandbyTests(SessionLocksTestCase):
+    """How sessions show that they stand by, and count each other."""
+
+    def test_shown_once(self) -> None:
+        """What is wanted is shown once for each lock; what isn't any more is shown no more."""
+        self.locks.stand_for(["a"])
+        self.session.answer([(1,)])
+        self.locks.stand_for(["a", "b"])
+        [(_, values, _)] = self.session.asked
+        self.assertEqual(values, ([lock_key("b")[1]],))
+        self.session.answer([(1,)])
+        self.locks.stand_for(["a", "b"])
+        self.is_asked()
+        self.locks.stand_for([])
+        self.is_asked("pg_advisory_unlock_shared")
+        self.session.answer([])
+
+    def test_many(self) -> None:
+        """Who wants more than a few doesn't show it, and can't count the others."""
+        self.locks.stand_for([f"lock {number}" for number in range(17)])
+        self.is_asked()
+        self.assertIsNone(self.locks.standbys("lock 1"))
+
+    def test_refused(self) -> None:
+        """Where the server can't show it, locks work all the same; the log says why."""
+        self.locks.stand_for(["a"])
+        self.session.answer(Refused("out of shared memory", "53200"))
+        [text] = self.logged_texts()
+        self.assertEqual(text, "others can't see what stands by here: out of shared memory")
+
+    def test_session_ends(self) -> None:
+        """A session that ends over it is nothing to be told of."""
+        self.locks.stand_for(["a"])
+        self.session.end("gone")
+        self.assertEqual(self.logged_texts(), [])
+
+    def test_counted_by_the_holder(self) -> None:
+        """The holder asks with its heartbeat, about once a minute."""
+        self.hold()
+        self.assertIsNone(self.locks.standbys("billing"))
+        asked = 0
+        for _ in range(60):
+            self.clock.advance(2.0)
+            self.locks.beat(5.0)
+            self.session.answer([("kept",)])
+            if self.session.asked:
+                asked += 1
+                self.session.answer([("billing", "here", 1, 999.0, 1, 2)])
+        self.assertIn(asked, (2, 3))
+        self.assertEqual(self.locks.standbys("billing"), 2)
+
 
 class LeaseTests(SessionLocksTestCase):
     """For how long a lock is held for certain."""
@@ -216,7 +359,7 @@ class LeaseTests(SessionLocksTestCase):
         """An answer prolongs it from when the question was asked, not from when it came."""
         self.hold()
         self.clock.advance(2.0)
-        self.locks.beat(5.0)
+        self.locks.beat(5.0).addErrback(lambda _: None)
         self.clock.advance(2.0)
         self.session.answer([("kept",)])
         self.clock.advance(2.9)
@@ -252,7 +395,7 @@ class LeaseTests(SessionLocksTestCase):
         """The heartbeat sees that everything was discarded; what is lost is told."""
         self.hold()
         self.hold("reports")
-        self.locks.beat(5.0)
+        self.locks.beat(5.0).addErrback(lambda _: None)
         self.session.answer([(None,)])
         self.is_asked("pg_backend_pid")
         self.session.answer([("reports",)])

@@ -9,6 +9,7 @@ when is decided in :mod:`txdoorbell.fleet.policy`, and what becomes of one lock 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import random
@@ -32,7 +33,7 @@ __all__ = ["LOCK_CLASS", "RELEASE_CHANNEL", "RELEASE_TIMEOUT", "Leadership", "Le
 RELEASE_TIMEOUT = 0.5
 """Seconds in which a lock must be given back in order; after that its session is just ended."""
 
-_TAKEN = (Stage.TRYING, Stage.HOLDING, Stage.RELEASING)
+_TAKEN = (Stage.HOLDING, Stage.RELEASING)
 
 
 class _Entry(NamedTuple):
@@ -50,6 +51,7 @@ class Leadership:
     :param interval: seconds between two tries for a lock whose holder may have died, at the most.
     :param max_loops: how many locks this process holds at the most; None for any number.
     :param chance: returns a random number from 0 to less than 1.
+    :param hosts: how many hosts there are, roughly; None for not many.
     :raises ValueError: for an interval or a number that can't be.
     """
 
@@ -61,17 +63,18 @@ class Leadership:
         interval: float,
         max_loops: int | None,
         chance: Callable[[], float] = random,
+        hosts: int | None = None,
     ) -> None:
         self._clock = clock
         self._source = source
         self._switchboard = switchboard
         host = str(getattr(source, "host", "")) or "unknown"
-        self._placement = Placement(host, interval, max_loops, chance=chance)
+        self._placement = Placement(host, interval, max_loops, hosts, chance)
         self._entries: dict[str, _Entry] = {}
+        self._ranked: list[_Entry] = []
         self._names: dict[tuple[int, int], str] = {}
         self._session: LockSession | None = None
         self._running = False
-        self._queue: list[_Entry] = []
         self._round: IDelayedCall | None = None
 
     # -- what the doorbell asks
@@ -101,25 +104,33 @@ class Leadership:
             name,
             lambda: self._placement.wait(name, self._taken),
             lambda: self._placement.first_wait(name, self._taken),
+            lambda: self._placement.prefers(name),
             self._has_room,
-            self._go_round,
         )
         entry = self._entries[name] = _Entry(candidate, new_election(candidate))
+        insort(self._ranked, entry, key=self._rank)
         if self._running:
             self._begin(entry)
+            self._stand()
         return entry
+
+    def _rank(self, entry: _Entry) -> float:
+        """Return by what the locks are ordered: the one that this host likes best comes first."""
+        return -weight(self._placement.host, entry.candidate.name)
 
     def start(self) -> None:
         """Begin to try for the locks."""
         self._running = True
         for entry in self._entries.values():
             self._begin(entry)
+        self._stand()
         if self._session is not None:
             self._next_round(self._placement.until_first_round())
 
     def stop(self) -> None:
         """Try for no lock any more; those that are held are given back by :meth:`give_back`."""
         self._running = False
+        self._stand()
         self._stop_rounds()
         for entry in self._entries.values():
             if entry.candidate.stage is not Stage.HOLDING:
@@ -162,6 +173,7 @@ class Leadership:
         self._session = session
         for entry in self._entries.values():
             self._introduce(entry)
+        self._stand()
         self._next_round(self._placement.until_first_round())
 
     def closed(self, reason: str) -> None:
@@ -179,9 +191,16 @@ class Leadership:
             self._entries[name].election.undone()
             self._entries[name].candidate.settle()
 
+    def room(self) -> int | None:
+        """Return how many more locks this process may hold; None for any number."""
+        most = self._placement.max_loops
+        return None if most is None else max(0, most - self._taken)
+
     def _heard(self, notification: Hearable) -> None:
         entry = self._entries.get(notification.payload)
         if entry is not None:
+            if self._session is not None:
+                self._session.outdated(notification.payload)
             entry.election.freed()
 
     # -- how
@@ -198,6 +217,10 @@ class Leadership:
             entry.election.opened()
         else:
             entry.election.refused(session.refusal)
+
+    def _stand(self) -> None:
+        if self._session is not None and self._session.refusal is None:
+            self._session.stand_for(self._entries if self._running else ())
 
     def _resign(self, entry: _Entry) -> Deferred[None]:
         resigned = entry.election.resign()
@@ -220,18 +243,12 @@ class Leadership:
         if self._round is not None and self._round.active():
             self._round.cancel()
         self._round = None
-        self._queue = []
 
     def _begin_round(self) -> None:
+        """Try for all; the session gets as many as there is room for, the best liked ones first."""
         self._next_round(self._placement.until_next_round())
-        wanted = [e for name, e in self._entries.items() if self._placement.tries(name)]
-        host = self._placement.host
-        self._queue = sorted(wanted, key=lambda e: weight(host, e.candidate.name))
-        self._go_round()
-
-    def _go_round(self) -> None:
-        """Try for as many as there is room for; the next ones when these have been answered."""
-        while self._queue and self._has_room():
-            self._queue.pop().election.round()
-        for entry in self._queue:
-            entry.election.crowded()
+        for entry in self._ranked:
+            if not self._has_room():
+                entry.election.crowded()
+            elif self._placement.tries(entry.candidate.name):
+                entry.election.round()

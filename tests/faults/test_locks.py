@@ -19,11 +19,13 @@ from tests.servers import execute, shared_server
 from tests.waiting import in_time, wait_for
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.fleet.lease_table import (
+    TRY_SQL,
     lease_table_sql,
     remove_lease_table_sql,
     show_sql,
 )
-from txdoorbell.leadership import lock_key
+from txdoorbell.fleet.policy import weight
+from txdoorbell.leadership import LOCK_CLASS, lock_key
 
 BEAT = 0.3
 """Seconds between two tries and between two heartbeats, here; the server waits three of them."""
@@ -172,6 +174,77 @@ class HoldingTests(LockTestCase):
         left = execute(self.dsn, "select count(*) from pg_locks where locktype = 'advisory'")
         self.assertEqual(left, [(0,)])
 
+    async def test_max_loops(self) -> None:
+        """A host holds as many locks as it may, those that it likes best, and never another one."""
+        from txdoorbell.loop import Loop
+
+        names = [f"loop{number}" for number in range(40)]
+        bell = self.host("a", lock=None, max_loops=7, host="anna")
+        for name in names:
+            bell.add_loop(Loop(self.reactor(), name=name), lock=name)
+        await wait_for("leases", lambda: sum(bool(loop.lease) for loop in bell.loops) == 7)
+        await self.rounds(bell, 3)
+        held = {str(loop.name) for loop in bell.loops if loop.lease}
+        best = sorted(names, key=lambda name: weight("anna", name))[-7:]
+        self.assertEqual(held, set(best))
+        ours = f"select count(*) from pg_locks where classid = ({LOCK_CLASS})::int4::oid"
+        self.assertEqual(execute(self.dsn, ours), [(7,)])
+
+    async def rounds(self, bell: Doorbell, number: int) -> None:
+        """Wait for so many rounds of tries."""
+        later: Deferred[None] = Deferred()
+        self.reactor().callLater(number * BEAT, later.callback, None)
+        await later
+
+    async def test_nothing_reads_ahead(self) -> None:
+        """The statement takes no lock beyond its limit: the server may not plan to read ahead."""
+        keys = list(range(1000))
+        plan = [row for (row,) in execute(self.dsn, f"explain {TRY_SQL}", (keys, 3))]
+        nodes = [row.split("(cost")[0].strip("-> ") for row in plan if "(cost" in row]
+        self.assertEqual(nodes, ["Limit", "Function Scan on unnest wanted"])
+        # In one statement, since a session's locks end with it.
+        counted = (
+            f"with got as materialized ({TRY_SQL}) select (select array_agg(objid) from got),"
+            " (select count(*) from pg_locks where locktype = 'advisory')"
+        )
+        [(got, number)] = execute(self.dsn, counted, (keys, 3))
+        self.assertEqual((got, number), ([0, 1, 2], 3))
+
+    async def test_standbys(self) -> None:
+        """The status of each host says how many stand by for the lock, the holder's own, too."""
+        for name in "abc":
+            self.host(name)
+        holder = await self.holder()
+        await self.standing_by(2)
+        [away, left] = [bell for bell in self.bells if bell is not holder]
+        await in_time("the stop", away.stopService())
+        self.bells = [holder, left]
+        await self.standing_by(1)
+
+    async def standing_by(self, number: int) -> None:
+        """Wait until all know how many stand by."""
+
+        def known() -> bool:
+            locks = [bell.status().loops[0].lock for bell in self.bells]
+            return {lock and lock.standbys for lock in locks} == {number}
+
+        await wait_for(f"{number} to be counted", known, 30.0)
+
+    async def test_durable(self) -> None:
+        """A lease is on disk before it is given out, whatever the database is set to."""
+        name = self.dsn.rpartition("=")[2]
+        execute(self.dsn, f"alter database {name} set synchronous_commit = off")
+        show = "select pg_notify('jobs', current_setting('synchronous_commit'))"
+        proxy = Proxy(self, address(self.dsn))
+        bell = self.host("a", through(self.dsn, proxy.port))
+        heard: list[Any] = []
+        bell.subscribe("test", "jobs", lambda *call: heard.append(call[2]))
+        await self.holder()
+        await in_time("a probe", bell.listener.probe())
+        self.assertTrue(proxy.inject(show))
+        await wait_for("the setting", lambda: heard)
+        self.assertEqual(heard, ["on"])
+
 
 class LossTests(LockTestCase):
     """The holder loses its session, or the network, or only its lock."""
@@ -281,7 +354,15 @@ class LossTests(LockTestCase):
 
     async def test_pooler(self) -> None:
         """Through a pooler in transaction mode the lock is refused, with the reason."""
-        bell = self.host("a", PgBouncer(self, self.dsn, "transaction").dsn)
+        await self.refused("transaction")
+
+    async def test_pooler_of_sessions(self) -> None:
+        """In session mode, too: who gives the session back would give its locks to a stranger."""
+        await self.refused("session")
+
+    async def refused(self, mode: str) -> None:
+        """Fail unless no lock is held through a pooler in this mode."""
+        bell = self.host("a", PgBouncer(self, self.dsn, mode).dsn)
         await wait_for(
             "the refusal", lambda: any("is refused" in reason for reason in bell.status().unready)
         )

@@ -39,8 +39,8 @@ class Candidate:
 
     :param wait: says for how many seconds after the lock came free others may try first.
     :param first_wait: says for how many after the beginning of a session.
+    :param prefers: says whether this process tries whenever the lock may be free.
     :param has_room: says whether this process may hold one more lock.
-    :param settled: called when it may stand otherwise than before.
     :ivar session: the session that there is; None for none.
     :ivar lease: by which the loops run; None while the lock isn't held.
     """
@@ -53,15 +53,15 @@ class Candidate:
         name: str,
         wait: Callable[[], float],
         first_wait: Callable[[], float],
+        prefers: Callable[[], bool],
         has_room: Callable[[], bool],
-        settled: Callable[[], None],
     ) -> None:
         self.clock = clock
         self.name = name
         self.wait = wait
         self.first_wait = first_wait
+        self.prefers = prefers
         self.has_room = has_room
-        self._settled = settled
         self.loops: list[LoopBase] = []
         self.session: LockSession | None = None
         self.stage = Stage.STOPPED
@@ -108,9 +108,8 @@ class Candidate:
 
     def stand_by(self, holder: Holder | None) -> None:
         """Stand by, while somebody else holds the lock."""
-        if holder is not None:
-            self.holder = holder
-        self.enter(Stage.STANDBY, f"held by {self.holder or 'another session'}")
+        self.holder = holder
+        self.enter(Stage.STANDBY, f"held by {holder or 'another session'}")
         self._say("{loops} stands by here: lock {lock} is {reason}", info=True)
 
     def have_no_room(self) -> None:
@@ -162,16 +161,17 @@ class Candidate:
                 loop.lease = self.lease
                 loop.resume()
         self._given_back.look()
-        self._settled()
 
     def _because(self) -> str:
         return f"lock {self.name} is not held here"
 
     def status(self) -> LockStatus:
         """Return how it stands."""
-        lease = self.lease
-        shown = Holder() if lease is None else Holder(lease.host, lease.pid, *lease_dates(lease))
-        shown = self.holder or shown
+        lease, session = self.lease, self.session
+        if lease is None:
+            shown = self.holder or Holder()
+        else:
+            shown = Holder(lease.host, lease.pid, lease.since, lease.number)
         stage = Stage.STANDBY if self.stage is Stage.TRYING else self.stage
         return LockStatus(
             name=self.name,
@@ -180,10 +180,6 @@ class Candidate:
             since=shown.since,
             holder_host=shown.host,
             holder_pid=shown.pid,
+            standbys=None if session is None else session.standbys(self.name),
             reason=self.reason,
         )
-
-
-def lease_dates(lease: Lease) -> tuple[float, int | None]:
-    """Return since when a lease is held, and its number."""
-    return lease.since, lease.number

@@ -47,6 +47,9 @@ class Election(Protocol):
     def crowded(self) -> None:
         """Do not try: this process holds as many locks as it may."""
 
+    def left(self) -> None:
+        """Do not try: others like the lock better, and have had their time."""
+
     def granted(self, lease: Lease) -> None:
         """Learn that the lock was got."""
 
@@ -113,7 +116,8 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     ignored(Election.freed, standby, arriving, trying)
     ignored(Election.round, standby)
     ignored(Election.aimed, arriving, aiming)
-    ignored(Election.crowded, standby, arriving, aiming)
+    ignored(Election.crowded, standby, arriving, aiming, trying)
+    ignored(Election.left, arriving, aiming)
     for answer in (Election.granted, Election.denied, Election.missed, Election.failed):
         ignored(answer, trying)
     ignored(Election.undone, holding)
@@ -158,6 +162,15 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     @aiming.upon(Election.crowded).to(standby)
     def leave_it_after_all(election: Election, candidate: Candidate, start: HeadStart) -> None:
         start.cancel()
+        candidate.have_no_room()
+
+    @arriving.upon(Election.left).to(standby)
+    @aiming.upon(Election.left).to(standby)
+    def leave_it_to_others(election: Election, candidate: Candidate, start: HeadStart) -> None:
+        start.cancel()
+
+    @trying.upon(Election.crowded).to(standby)
+    def leave_it_untried(election: Election, candidate: Candidate, attempt: Attempt) -> None:
         candidate.have_no_room()
 
     @trying.upon(Election.granted).to(holding)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +18,7 @@ from txdoorbell.fleet.locking import (
     Holder,
     Lease,
     LockAudience,
+    Passed,
 )
 from txdoorbell.notification import State
 
@@ -35,6 +36,7 @@ class FakeLocks:
         self.numbered = True
         self._holders: dict[str, tuple[FakeLockSession, Lease]] = {}
         self._numbers: Counter[str] = Counter()
+        self._standing: dict[FakeLockSession, frozenset[str]] = {}
         self.releases: list[Callable[[str, str], object]] = []
 
     def holder(self, name: str) -> Lease | None:
@@ -56,6 +58,17 @@ class FakeLocks:
         lease = Lease(name, number, now, host, os.getpid())
         self._holders[name] = session, lease
         return Granted(lease)
+
+    def stand(self, session: FakeLockSession, names: Iterable[str]) -> None:
+        """Let a session stand for these locks, and no others."""
+        self._standing[session] = frozenset(names)
+
+    def standbys(self, name: str) -> int | None:
+        """Return how many sessions stand by for a lock; None while it is free."""
+        if name not in self._holders:
+            return None
+        holder, _ = self._holders[name]
+        return sum(name in names for one, names in self._standing.items() if one is not holder)
 
     def free(self, session: FakeLockSession, name: str | None = None) -> None:
         """Free a lock that a session holds; None: all that it holds."""
@@ -79,8 +92,10 @@ class FakeLockSession:
         refusal: str | None,
         now: Callable[[], float],
         later: Callable[[Callable[[], object]], None],
+        room: Callable[[], int | None],
     ) -> None:
         self.refusal = refusal
+        self._room = room
         self._locks = locks
         self._host = host
         self._now = now
@@ -91,9 +106,25 @@ class FakeLockSession:
         """Say whether it holds a lock."""
         return self._open and self._locks.holds(self, name)
 
+    def stand_for(self, names: Iterable[str]) -> None:
+        """Stand for locks."""
+        self._locks.stand(self, names)
+
+    def outdated(self, name: str) -> None:
+        """Know that a lock was given back; here nothing is kept that could be old."""
+
+    def standbys(self, name: str) -> int | None:
+        """Return how many stand by for a lock."""
+        return self._locks.standbys(name)
+
     def try_for(self, name: str) -> Deferred[Answer]:
-        """Try for a lock; the answer comes in the next turn."""
-        return self._ask(lambda: self._locks.take(self, name, self._host, self._now()))
+        """Try for a lock, if there is room for one more; the answer comes in the next turn."""
+        return self._ask(lambda: self._try(name))
+
+    def _try(self, name: str) -> Answer:
+        if self._room() == 0:
+            return Passed()
+        return self._locks.take(self, name, self._host, self._now())
 
     def give_back(self, name: str) -> Deferred[None]:
         """Free a lock in the next turn, and say so to all hosts."""
@@ -118,6 +149,7 @@ class FakeLockSession:
     def end(self) -> None:
         """End: what it holds is free."""
         self._open = False
+        self._locks.stand(self, ())
         self._locks.free(self)
 
 
@@ -174,7 +206,12 @@ class FakeLockSource:
         audience = self._lock_audience
         if audience is not None:
             session = FakeLockSession(
-                self.locks, self.host, self._lock_refusal, self._reactor.seconds, self._later
+                self.locks,
+                self.host,
+                self._lock_refusal,
+                self._reactor.seconds,
+                self._later,
+                audience.room,
             )
             self._lock_session = session
             self._later(lambda: audience.opened(session))

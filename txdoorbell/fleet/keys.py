@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-__all__ = ["LOCK_CLASS", "NAME_LIMIT", "lock_key"]
+__all__ = ["LOCK_CLASS", "NAME_LIMIT", "STANDBY_CLASS", "lock_key"]
 
 NAME_LIMIT = 1000
 """The longest name of a lock, in bytes of UTF-8."""
@@ -21,6 +21,9 @@ def _integer(text: bytes) -> int:
 
 LOCK_CLASS = _integer(b"txdoorbell")
 """The first of the two integers: the same for all locks of ours, so that others keep clear."""
+
+STANDBY_CLASS = _integer(b"txdoorbell standby")
+"""The first of the two of the shared locks by which sessions show what they stand by for."""
 
 
 def lock_key(name: str) -> tuple[int, int]:

@@ -8,13 +8,15 @@ fixed, since hosts whose search paths differ must not count in two tables.
 
 from __future__ import annotations
 
-from txdoorbell.fleet.keys import LOCK_CLASS
+from txdoorbell.fleet.keys import LOCK_CLASS, STANDBY_CLASS
 from txdoorbell.notification import quote_identifier
 from txdoorbell.triggers.names import parse_schema, qualified
 
 __all__ = [
     "LOST_SQL",
     "SCHEMA",
+    "STAND_DOWN_SQL",
+    "STAND_SQL",
     "TABLE",
     "TRY_SQL",
     "UNLOCK_SQL",
@@ -92,32 +94,57 @@ def take_sql(schema: str = SCHEMA) -> str:
     )
 
 
+_OURS = (
+    "held.locktype = 'advisory' and held.granted and held.objsubid = 2"
+    " and held.database = (select oid from pg_catalog.pg_database"
+    " where datname = pg_catalog.current_database())"
+)
+"""The condition for locks like ours in ``pg_locks as held``."""
+
+
+def _oid(number: object) -> str:
+    """Return half of a key as ``pg_locks`` has it."""
+    return f"({number})::pg_catalog.int4::pg_catalog.oid"
+
+
 def _held(objid: str) -> str:
     """Return the condition for the lock of a key in ``pg_locks as held``; sessions are ``pid``."""
-    return (
-        "held.locktype = 'advisory' and held.granted and held.objsubid = 2"
-        f" and held.classid = ({LOCK_CLASS})::pg_catalog.int4::pg_catalog.oid"
-        f" and held.objid = {objid}::pg_catalog.int4::pg_catalog.oid"
-        " and held.database = (select oid from pg_catalog.pg_database"
-        " where datname = pg_catalog.current_database())"
-    )
+    return f"{_OURS} and held.classid = {_oid(LOCK_CLASS)} and held.objid = {_oid(objid)}"
 
 
 _KEYS = (
     "rows from (pg_catalog.unnest(%s::pg_catalog.text[]), pg_catalog.unnest(%s::pg_catalog.int4[]))"
     " as wanted(name, objid)"
 )
+_INTEGERS = "pg_catalog.unnest(%s::pg_catalog.int4[]) as wanted(objid)"
 
 TRY_SQL = (
-    f"select wanted.name, pg_catalog.pg_try_advisory_lock({LOCK_CLASS}, wanted.objid) from {_KEYS}"
+    f"select wanted.objid from {_INTEGERS}"
+    f" where pg_catalog.pg_try_advisory_lock({LOCK_CLASS}, wanted.objid) limit %s"
 )
-"""Tries for locks, by an array of names and one of keys; its rows: name, and whether it was got."""
+"""
+Tries for locks in the order in which their keys are given, until so many were got; None for all.
+
+Its rows: the keys of those that were got. Nothing in it may make PostgreSQL read ahead, an ``order
+by`` for one: it would hold locks that nobody knows of.
+"""
 
 UNLOCK_SQL = (
     f"select pg_catalog.pg_advisory_unlock({LOCK_CLASS}, wanted.objid),"
     f" pg_catalog.pg_notify(%s, wanted.name) from {_KEYS}"
 )
 """Gives locks back, and says so: by the channel, an array of names and one of keys."""
+
+STAND_SQL = (
+    "select count(*) filter (where"
+    f" pg_catalog.pg_try_advisory_lock_shared({STANDBY_CLASS}, wanted.objid)) from {_INTEGERS}"
+)
+"""Shows that a session stands by for locks, by their keys: once each."""
+
+STAND_DOWN_SQL = (
+    f"select pg_catalog.pg_advisory_unlock_shared({STANDBY_CLASS}, wanted.objid) from {_INTEGERS}"
+)
+"""Shows it no more."""
 
 LOST_SQL = (
     f"select wanted.name from {_KEYS} where not exists (select from pg_catalog.pg_locks as held"
@@ -131,23 +158,33 @@ def holders_sql(schema: str | None = SCHEMA) -> str:
     Return a query for those who hold locks, by an array of names and one of keys.
 
     Its rows: name, the host's name or its address, the process id there, since when in epoch
-    seconds, and the lease's number; each None where it isn't known. A lock that is free has none.
+    seconds, and the lease's number, each None where it isn't known; and how many other sessions
+    show that they stand by. A lock that is free has none.
 
     :param schema: None when there is no table: then only what the server shows is known.
     """
     if schema is None:
-        known = "session.client_addr::pg_catalog.text, null::int4, null::float8, null::int8"
-        table = ""
+        known = "pg_catalog.host(session.client_addr), null::int4, null::float8, null::int8"
+        source = "pg_catalog.pg_stat_activity as session on session.pid = held.pid"
     else:
         known = f"lease.host, lease.process, {_EPOCH.format('lease.since')}, lease.number"
-        table = (
-            f" left join {table_name(schema)} as lease"
+        source = (
+            f"{table_name(schema)} as lease"
             " on lease.name = wanted.name and lease.backend = held.pid"
         )
+    # Both views are functions that copy all that there is: each is read once.
     return (
-        f"select wanted.name, {known} from {_KEYS}"
-        f" join pg_catalog.pg_locks as held on {_held('wanted.objid')}"
-        f" left join pg_catalog.pg_stat_activity as session on session.pid = held.pid{table}"
+        "with seen as materialized (select held.classid, held.objid, held.pid"
+        f" from pg_catalog.pg_locks as held where {_OURS}"
+        f" and held.classid in ({_oid(LOCK_CLASS)}, {_oid(STANDBY_CLASS)})),"
+        " standing as (select seen.objid, pg_catalog.array_agg(seen.pid) as pids from seen"
+        f" where seen.classid = {_oid(STANDBY_CLASS)} group by seen.objid)"
+        f" select wanted.name, {known}, coalesce(pg_catalog.cardinality("
+        f"pg_catalog.array_remove(standing.pids, held.pid)), 0) from {_KEYS}"
+        f" join seen as held on held.classid = {_oid(LOCK_CLASS)}"
+        f" and held.objid = {_oid('wanted.objid')}"
+        " left join standing on standing.objid = held.objid"
+        f" left join {source}"
     )
 
 

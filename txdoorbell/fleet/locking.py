@@ -7,6 +7,7 @@ locks, :class:`LockSession` one of these sessions, :class:`LockAudience` whom th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -23,6 +24,7 @@ __all__ = [
     "LockFailed",
     "LockSession",
     "LockSource",
+    "Passed",
 ]
 
 RELEASE_CHANNEL = "txdoorbell_released"
@@ -63,12 +65,13 @@ class Lease:
 
 
 class Holder(NamedTuple):
-    """Who holds a lock, as far as it is known: None for what isn't."""
+    """Who holds a lock, and how many others stand by for it: None for what isn't known."""
 
     host: str | None = None
     pid: int | None = None
     since: float | None = None
     number: int | None = None
+    standbys: int | None = None
 
     def __str__(self) -> str:
         host = "a session that isn't shown" if self.host is None else f"host {self.host}"
@@ -88,7 +91,11 @@ class Denied(NamedTuple):
     holder: Holder | None = None
 
 
-Answer = Granted | Denied
+class Passed(NamedTuple):
+    """The lock was left alone: as many as there was room for had been got before its turn."""
+
+
+Answer = Granted | Denied | Passed
 
 
 class LockFailed(Exception):
@@ -110,9 +117,20 @@ class LockSession(Protocol):
         It ends the session when that isn't certain any more.
         """
 
+    def stand_for(self, names: Iterable[str]) -> None:
+        """Learn for which locks it will be tried, held ones included: others may count that."""
+
+    def outdated(self, name: str) -> None:
+        """Learn that a lock's holder has given it back: who it was is of no use any more."""
+
+    def standbys(self, name: str) -> int | None:
+        """Return how many others stand by for a lock, as of some time ago; None: not known."""
+
     def try_for(self, name: str) -> Deferred[Answer]:
         """
         Try for a lock, once; never waits for whoever has it.
+
+        Those that are tried for in one turn of the reactor are tried for in that order.
 
         :returns: fails with :exc:`LockFailed` when it came to nothing, with any other error when
             the session ended.
@@ -124,6 +142,9 @@ class LockSession(Protocol):
 
 class LockAudience(Protocol):
     """Whom a source tells about its sessions, from the reactor, never from inside a call."""
+
+    def room(self) -> int | None:
+        """Return how many more locks may be got; None for any number. Asked at any time."""
 
     def opened(self, session: LockSession) -> None:
         """Learn that there is a session."""

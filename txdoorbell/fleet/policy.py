@@ -108,10 +108,13 @@ class Placement:
 
         Between 0 and 2.1 head starts: up to one by weight, up to one by load, and a tie-break. Ask
         again when that has passed: a host that has taken others meanwhile waits for the rest.
-        While it waits, rounds leave that lock alone.
+        While it waits, rounds leave that lock alone. That is so for a loop that it doesn't prefer,
+        too; it waits the longest then, and leaves it to the next round.
 
         :param held: how many loops the host holds. More never makes the wait shorter.
         """
+        if not self.prefers(loop):
+            return self.longest_wait
         load = held / (self.max_loops or held + _HALF)
         return self.head_start * (1.0 - weight(self.host, loop) + load + self._tie)
 
@@ -152,7 +155,7 @@ class Placement:
         In a small fleet all are. In a large one, these are the :data:`STANDBYS` (on average) that
         like the loop best: that all try for everything is more than a server can bear.
         """
-        return weight(self.host, loop) >= 1.0 - self._share
+        return self._share >= 1.0 or weight(self.host, loop) >= 1.0 - self._share
 
     def tries(self, loop: str) -> bool:
         """

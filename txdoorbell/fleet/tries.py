@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from txdoorbell.clocks import EARLY, monotonic_of
 from txdoorbell.fleet.candidate import Candidate
-from txdoorbell.fleet.locking import Answer, Granted, Holder, Lease, LockFailed
+from txdoorbell.fleet.locking import Answer, Granted, Holder, Lease, LockFailed, Passed
 
 __all__ = ["Attempt", "Handover", "HeadStart", "Outcome", "Turn"]
 
@@ -26,6 +26,9 @@ class Turn(Protocol):
 
     def crowded(self) -> None:
         """Do not try: this process holds as many locks as it may."""
+
+    def left(self) -> None:
+        """Do not try: others like the lock better, and have had their time."""
 
 
 class HeadStart:
@@ -48,6 +51,8 @@ class HeadStart:
         left = self._wait() - (self._now() - self._began)
         if left > EARLY:
             self._timer = self._candidate.clock.callLater(left, self._due)
+        elif not self._candidate.prefers():
+            self._turn.left()
         elif self._candidate.has_room():
             self._turn.aimed()
         else:
@@ -70,6 +75,9 @@ class Outcome(Protocol):
 
     def missed(self) -> None:
         """Learn that the lock was held, and has been given back since it was tried for."""
+
+    def crowded(self) -> None:
+        """Learn that others were got first, and there was room for no more."""
 
     def failed(self, text: str) -> None:
         """Learn that the try came to nothing."""
@@ -95,6 +103,8 @@ class Attempt:
             return
         if isinstance(answer, Granted):
             self._outcome.granted(answer.lease)
+        elif isinstance(answer, Passed):
+            self._outcome.crowded()
         elif self.outdated:
             self._outcome.missed()
         else:

@@ -247,9 +247,7 @@ class HearingSession:
     async def _look_after_locks(self, undone: bool) -> None:
         locks = self._locks
         if locks is not None and locks.refusal is None:
-            whole = await locks.verify()
-            if undone or not whole:
-                await locks.prepare(self._connector)
+            await locks.restore(undone)
 
     async def _run(self, listen: Iterable[str], unlisten: Iterable[str] = ()) -> None:
         statements = [f"listen {quote_identifier(name)}" for name in sorted(listen)]

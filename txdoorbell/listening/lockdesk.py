@@ -35,6 +35,10 @@ class LockDesk:
         if self.on_serve is not None:
             self.on_serve()
 
+    def room(self) -> int | None:
+        """Ask how many more locks may be got; None for any number."""
+        return None if self._audience is None else self._audience.room()
+
     def opened(self, session: LockSession) -> None:
         """Pass on that there is a session for locks."""
         audience = self._audience

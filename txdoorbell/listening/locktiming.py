@@ -35,8 +35,9 @@ class LockTiming:
         Return the server's settings for such a session.
 
         The first is the switch, which PostgreSQL 14 has. The others find a dead link while the
-        server is sending, or busy; none of them acts sooner than the first. The last one lets no
-        statement of ours wait for somebody else's lock.
+        server is sending, or busy; none of them acts sooner than the first. ``lock_timeout`` lets
+        no statement of ours wait for somebody else's lock. With ``synchronous_commit`` off a server
+        that crashes could give a lease's number out twice.
         """
         timeout = str(ceil(self.timeout * 1000))
         seconds = str(max(1, ceil(self.beat)))
@@ -47,6 +48,7 @@ class LockTiming:
             "tcp_keepalives_interval": seconds,
             "tcp_keepalives_count": "2",
             "lock_timeout": str(ceil(self.beat * 500)),
+            "synchronous_commit": "on",
         }
 
     def check_interval(self) -> dict[str, str]:
