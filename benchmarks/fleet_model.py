@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from heapq import heappop, heappush
 from itertools import count
-from math import ceil, inf
+from math import inf
 from random import Random
 
 from txdoorbell.fleet.policy import FIRST, Placement, weight
 from txdoorbell.listening.backoff import backoff_policy
+from txdoorbell.listening.holders import AGE, HASTE
 from txdoorbell.listening.locktiming import LockTiming
+from txdoorbell.listening.standing import MOST
 
 Wait = Callable[[str, int], float]
 """A head start, by loop and number of loops held."""
@@ -29,9 +31,6 @@ LATENCY = (0.001, 0.005)
 
 BUSY = 0.01
 """Seconds after a statement for which its session's process is still warm."""
-
-LOOKUP = 5
-"""Rounds after which a standby asks who the holders are."""
 
 SLOT = 0.1
 """Seconds over which a peak is taken."""
@@ -63,6 +62,7 @@ class Host:
     :ivar reserved: until when it leaves loops alone that it doesn't prefer.
     :ivar spoke: when it last sent a statement.
     :ivar looked: when it last asked who the holders are.
+    :ivar due: when it asks again.
     """
 
     placement: Placement
@@ -74,6 +74,7 @@ class Host:
     reserved: float = 0.0
     spoke: float = -1.0
     looked: float = -inf
+    due: float = -inf
 
 
 @dataclass
@@ -153,6 +154,7 @@ class Fleet:
         if host.up:
             return
         host.session, host.up, host.planned = host.session + 1, True, set()
+        host.looked = host.due = -inf
         host.reserved = self.now + FIRST * host.placement.longest_wait
         self.at(self.now + host.placement.until_first_round(), self._round(host))
         for loop in host.likes:
@@ -172,6 +174,8 @@ class Fleet:
         """Try for each; locks that others hold are only counted, since nothing comes of it."""
         if not host.placement.has_room(len(host.held)):
             self._note(host, 0)
+            if self.size.loops <= MOST:
+                self._look_up(host)
             return
         self._look_up(host)
         share = len(host.likes) / self.size.loops
@@ -207,32 +211,37 @@ class Fleet:
                 self._note(host, 1)
                 if loop in self.free:
                     self._take(host, loop)
+                else:
+                    self._doubt(host)
+                    self._look_up(host)
 
         self.at(since + wait(loop, len(host.held)), tries)
 
     def _note(self, host: Host, tries: int) -> None:
-        """
-        Count tries. As many as there is room for go together: all of them may succeed.
-
-        No try at all is a heartbeat.
-        """
-        slot, most = int(self.now / SLOT), self.size.max_loops
+        """Count the tries of one statement; without any it is a heartbeat."""
+        slot = int(self.now / SLOT)
         self.tally.tries[slot] += tries
-        together = tries if most is None else most - len(host.held)
-        self.tally.statements[slot] += ceil(tries / together) if tries else 1
+        self.tally.statements[slot] += 1
         self.tally.wakes += self.now - host.spoke >= BUSY
         host.spoke = self.now
 
+    def _doubt(self, host: Host) -> None:
+        """Let a host know that a lock has changed hands."""
+        host.due = min(host.due, host.looked + HASTE * self.size.lock_interval)
+
     def _look_up(self, host: Host) -> None:
-        if self.now - host.looked >= LOOKUP * self.size.lock_interval:
+        if self.now >= host.due:
             self.tally.lookups += 1
             host.looked = self.now
+            age = AGE * self.size.lock_interval
+            host.due = self.now + age * (1.0 - 0.2 * self.random.random())
 
     def _take(self, host: Host, loop: str) -> None:
         free = self.free.pop(loop)
         self.tally.gaps.append(self.now - free.since)
         self.tally.doubles += free.fenced > self.now
         host.held.add(loop)
+        self._doubt(host)
 
     def kill(self, number: int) -> None:
         """``kill -9``: the server sees the connection close, and nobody is told."""

@@ -6,21 +6,25 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from heapq import heapify, heappop, heappush
-from operator import itemgetter
+from random import random
 from typing import Any
 
 import psycopg2
 
 from benchmarks.figures import median
 from benchmarks.proc import usage_of
-from txdoorbell.fleet.lease_table import TRY_SQL, holders_sql, lease_table_sql, take_sql
+from txdoorbell.fleet.lease_table import (
+    STAND_SQL,
+    TRY_SQL,
+    holders_sql,
+    lease_table_sql,
+    take_sql,
+)
 from txdoorbell.fleet.policy import Placement
-from txdoorbell.leadership import lock_key
+from txdoorbell.listening.holders import AGE, keyed
+from txdoorbell.listening.locktiming import LockTiming
 
 RINGS = 100
-
-LOOKUP = 5
-"""Rounds after which a standby asks who the holder is."""
 
 
 def standing_by(
@@ -29,35 +33,52 @@ def standing_by(
     """
     Let sessions try for locks that another one holds, each in its rounds, as their policy says.
 
-    Now and then they ask for the holder, too, as the service does.
+    Now and then they ask for the holder, too, as the service does. What a session needs once, to
+    get to know the catalog, isn't counted.
 
     :returns: the share of a core that their backends took, and seconds for each statement.
     """
     with ExitStack() as stack:
         holder, *sessions = [_connect(dsn, stack) for _ in range(standbys + 1)]
         _hold(holder, locks)
+        for session in sessions:
+            _begin(session, locks, interval)
         placements = [Placement(f"host{number}", interval) for number in range(standbys)]
         due = [(place.until_first_round(), n) for n, place in enumerate(placements)]
         heapify(due)
-        asks = [when for when, _ in sorted(due, key=itemgetter(1))]
+        asks = [AGE * interval * random() for _ in sessions]
         before, start, rounds = _cpu(sessions), time.monotonic(), 0
         while due[0][0] < seconds:
             when, number = heappop(due)
             time.sleep(max(0.0, start + when - time.monotonic()))
-            _execute(sessions[number], TRY_SQL, _locks(locks))
+            _try(sessions[number], locks)
             if when >= asks[number]:
                 _execute(sessions[number], holders_sql(), _locks(locks))
-                asks[number] = when + LOOKUP * interval
+                asks[number] = when + 0.9 * AGE * interval
             heappush(due, (when + placements[number].until_next_round(), number))
             rounds += 1
         spent = _cpu(sessions) - before
         return spent / seconds, spent / rounds
 
 
+def _begin(session: Any, locks: int, interval: float) -> None:
+    """Do what a session of the service does before its rounds."""
+    for setting in LockTiming(interval).settings().items():
+        _execute(session, "select set_config(%s, %s, false)", setting)
+    _execute(session, STAND_SQL, (_locks(locks)[1],))
+    _try(session, locks)
+    _execute(session, holders_sql(), _locks(locks))
+
+
+def _try(session: Any, number: int, first: int = 0) -> None:
+    """Try for so many locks."""
+    _execute(session, TRY_SQL, (_locks(number, first)[1], None))
+
+
 def _hold(session: Any, locks: int) -> None:
     """Hold so many locks, with a lease for each."""
     _execute(session, lease_table_sql())
-    _execute(session, TRY_SQL, _locks(locks))
+    _try(session, locks)
     _execute(session, take_sql(), ("host", 1, _locks(locks)[0]))
 
 
@@ -88,20 +109,19 @@ def batches(dsn: str, sizes: Sequence[int], rounds: int, times: int) -> dict[int
     """
     with ExitStack() as stack:
         holder, session = _connect(dsn, stack), _connect(dsn, stack)
-        _execute(holder, TRY_SQL, _locks(max(sizes)))
+        _try(holder, max(sizes))
         taken: dict[int, list[float]] = {size: [] for size in sizes}
         for size in list(sizes) * rounds:
             before = _cpu([session])
             for _ in range(times):
-                _execute(session, TRY_SQL, _locks(size))
+                _try(session, size)
             taken[size].append((_cpu([session]) - before) / times)
         return {size: median(costs) for size, costs in taken.items()}
 
 
 def _locks(number: int, first: int = 0) -> tuple[list[str], list[int]]:
     """Return so many names of locks, and their keys, as the service gives them."""
-    names = [f"loop{n}" for n in range(first, first + number)]
-    return names, [lock_key(name)[1] for name in names]
+    return keyed(f"loop{n}" for n in range(first, first + number))
 
 
 def ring(dsn: str, listeners: int) -> float:
@@ -126,7 +146,7 @@ def room(dsn: str, limit: int) -> int:
     """Return how many advisory locks a session gets before the server's lock table is full."""
     with ExitStack() as stack:
         session = _connect(dsn, stack)
-        return _first_failure(lambda lock: _execute(session, TRY_SQL, _locks(1, lock)), limit)
+        return _first_failure(lambda lock: _try(session, 1, lock), limit)
 
 
 def _first_failure(do: Callable[[int], None], limit: int) -> int:

@@ -11,6 +11,7 @@ from benchmarks.bench import QUICK_SERVER, Bench, server
 from benchmarks.figures import median, percentile, written
 from benchmarks.fleet_model import SLOT, Fleet, Size, Tally
 from benchmarks.outcome import Outcome, Table, Target
+from txdoorbell.listening.holders import AGE
 
 SIZES = (
     Size(2, 5),
@@ -217,7 +218,7 @@ def _cost(real: Figures, taken: Figures) -> float:
     for_each = (batches["320"] - batches["10"]) / 310
     asked = (lookups["1000"] - lookups["5"]) / 995 * taken["loops"] + lookups["5"]
     busy = batches["10"] - 10 * for_each
-    idle = max(busy, real["round"] - LOCKS * for_each - lookups["5"] / standbys.LOOKUP)
+    idle = max(busy, real["round"] - LOCKS * for_each - lookups["5"] / (0.9 * AGE))
     further = max(0.0, taken["statements"] - taken["wakes"])
     spent = idle * taken["wakes"] + busy * further + for_each * taken["tries"]
     return float(spent + asked * taken["lookups"])
