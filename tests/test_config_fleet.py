@@ -13,13 +13,14 @@ class GoodTests(ConfigTestCase):
     def test_fleet(self) -> None:
         """Locks, and what a fleet has to know, arrive."""
         config = self.read(
-            'lock_interval = 0.5\nmax_loops = 2\nhost = "${HOST}"\n'
+            'lock_interval = 0.5\nmax_loops = 2\nhosts = 40\nhost = "${HOST}"\n'
             '[[loop]]\nname = "a"\nlock = "billing"\n[[loop]]\nname = "b"\n'
             '[[loop]]\nname = "c"\nlock = "mail"\n[[loop]]\nname = "d"\nlock = "mail"\n',
             HOST="anna",
         )
         settings = config.settings
         self.assertEqual((settings.lock_interval, settings.max_loops), (0.5, 2))
+        self.assertEqual(settings.hosts, 40)
         self.assertEqual((settings.host, config.locks), ("anna", ("billing", "mail")))
 
     def test_no_lock_to_bound(self) -> None:

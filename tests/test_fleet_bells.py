@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.logs import LogMixin
 from txdoorbell.doorbell import Doorbell
+from txdoorbell.fleet.policy import Placement
 from txdoorbell.leadership import RELEASE_CHANNEL
 from txdoorbell.loop import Loop
 from txdoorbell.status.model import LockStatus
@@ -151,6 +152,7 @@ class OneHostTests(FleetTestCase):
             ("0 bytes", {"lock": ""}),
             ("lock_interval", {"lock_interval": 0}),
             ("max_loops", {"max_loops": 0}),
+            ("hosts", {"hosts": 0}),
         ]
         for says, options in wrong:
             with self.assertRaisesRegex(ValueError, says):
@@ -385,11 +387,13 @@ class TakeOverTests(FleetTestCase):
 class SpreadTests(FleetTestCase):
     """Many loops on several hosts."""
 
-    def fleet(self, hosts: str, loops: int, **options: Any) -> list[Doorbell]:
+    def fleet(
+        self, hosts: str, loops: int, max_loops: int | None = None, told: int | None = None
+    ) -> list[Doorbell]:
         """Return a doorbell for each host, with so many locked loops each."""
         bells = []
         for name in hosts:
-            bell = self.host(name, lock=None, **options)
+            bell = self.host(name, lock=None, max_loops=max_loops, hosts=told)
             for number in range(loops):
                 bell.add_loop(Loop(self.clock, name=f"loop{number}"), lock=f"loop{number}")
             bells.append(bell)
@@ -407,6 +411,25 @@ class SpreadTests(FleetTestCase):
         self.assertEqual(sum(map(len, held)), 5)
         self.assertEqual(len(set().union(*held)), 5)
         self.assertLessEqual(max(map(len, held)), 2)
+
+    def test_hosts(self) -> None:
+        """Told that they are many, a free loop is left to those that like it best, for a while."""
+        names = "abcdefghijklmnopqrst"
+        liked = [name for name in names if Placement(name, hosts=100).prefers("loop0")]
+        self.assertTrue(0 < len(liked) < 10)
+        bells = dict(zip(names, self.fleet(names, 1, told=100), strict=True))
+        self.after(2 * LONG)
+        for _ in range(len(liked) - 1):
+            [holder] = [name for name, bell in bells.items() if self.held(bell)]
+            self.assertIn(holder, liked)
+            self.stop(bells[holder])
+            self.after(0.3)
+        [holder] = [name for name, bell in bells.items() if self.held(bell)]
+        self.stop(bells[holder])
+        self.after(0.15)
+        self.assertIsNone(self.locks.holder("loop0"))
+        self.after(4 * LONG)
+        self.assertIsNotNone(self.locks.holder("loop0"), "others must do, if there is none else")
 
     def test_too_few(self) -> None:
         """What no host has room for waits, and says why."""

@@ -58,7 +58,7 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(options["processor"], [])
         self.assertIsNone(options["embedded"])
         self.assertEqual(options["table"], [])
-        for name in ("lock", "max-loops", "host"):
+        for name in ("lock", "max-loops", "host", "hosts"):
             self.assertIsNone(options[name])
         self.assertEqual(options["plan"].settings, Settings(database=Database(dsn="dbname=app")))
 
@@ -125,12 +125,14 @@ class OptionsTests(SynchronousTestCase):
             self.assertEqual(self.refused("--lock", name), f"--lock: expected a name, not {name!r}")
         self.assertIn("has 1001 bytes of UTF-8", self.refused("--lock", 1001 * "x"))
 
-    def test_max_loops(self) -> None:
-        """The most loops that are taken is a number from 1."""
-        self.assertEqual(self.parse("--max-loops=3")["plan"].settings.max_loops, 3)
-        for text in ("0", "-1", "many", "1.5", ""):
-            said = self.refused("--max-loops", text)
-            self.assertEqual(said, f"--max-loops: {text!r} is no whole number from 1")
+    def test_numbers(self) -> None:
+        """The most loops that are taken, and how many hosts there are, are numbers from 1."""
+        settings = self.parse("--max-loops=3", "--hosts=40")["plan"].settings
+        self.assertEqual((settings.max_loops, settings.hosts), (3, 40))
+        for option in ("--max-loops", "--hosts"):
+            for text in ("0", "-1", "many", "1.5", ""):
+                said = self.refused(option, text)
+                self.assertEqual(said, f"{option}: {text!r} is no whole number from 1")
 
     def test_host(self) -> None:
         """A host may be given a name."""
@@ -196,7 +198,7 @@ class OptionsTests(SynchronousTestCase):
         options = tap.Options()
         options.parseOptions(["--config", str(path)])
         self.assertEqual(options["plan"].settings.channels, ("jobs",))
-        fleet = ("--lock=x", "--max-loops=1", "--host=x")
+        fleet = ("--lock=x", "--max-loops=1", "--host=x", "--hosts=1")
         excluded = ("--dsn=", "--channel=x", "--table=x", "--interval=0", "--embedded=x", *fleet)
         for given in excluded:
             said = self.refused("--config", str(path), given)
@@ -212,7 +214,7 @@ class OptionsTests(SynchronousTestCase):
         """The help has every option, and examples."""
         text = str(tap.Options())
         bell = ("--dsn", "--channel", "--table", "--processor", "--interval", "--embedded")
-        for option in (*bell, "--lock", "--max-loops", "--host", "--config"):
+        for option in (*bell, "--lock", "--max-loops", "--host", "--hosts", "--config"):
             self.assertIn(f"{option}=", text)
         self.assertIn("Examples:\n  twistd -n doorbell\n", text)
 

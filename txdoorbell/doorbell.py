@@ -17,7 +17,6 @@ from twisted.logger import Logger
 
 from txdoorbell.clocks import SteadyClock
 from txdoorbell.guard import guard_of
-from txdoorbell.leadership import Leadership
 from txdoorbell.loop import Loop, LoopBase
 from txdoorbell.notification import Source, check_channel, check_payload
 from txdoorbell.processor import check_seconds
@@ -25,6 +24,7 @@ from txdoorbell.ringing.alarm import Alarm
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.leaving import Leaving, stop_in_time
 from txdoorbell.ringing.lent import Lent
+from txdoorbell.ringing.locked import Locks, Terms
 from txdoorbell.ringing.makers import log_maker, make_listener
 from txdoorbell.ringing.polling import poll
 from txdoorbell.ringing.snapshot import doorbell_status
@@ -65,7 +65,10 @@ class Doorbell(Wired, Lent, MultiService):
         between two questions to the server that prove that this process is alive. After three times
         as long without one the server takes its locks away.
     :param max_loops: how many locks this process holds at the most; None for any number.
+    :param hosts: how many hosts share the locks, roughly; None for not many. In a fleet of more
+        than 16 that are told so, each host tries for some of the loops only.
     :param listener_options: see :class:`txdoorbell.listener.Listener`.
+    :raises TypeError: for a number that is none.
     :raises ValueError: for a channel, DSN or number that can't be.
     """
 
@@ -91,6 +94,7 @@ class Doorbell(Wired, Lent, MultiService):
         lock: str | None = None,
         lock_interval: float = 2.0,
         max_loops: int | None = None,
+        hosts: int | None = None,
         **listener_options: Any,
     ) -> None:
         super().__init__()
@@ -113,8 +117,8 @@ class Doorbell(Wired, Lent, MultiService):
         if stop_channel is not None:
             told = StopChannel(reactor, self.stopService)
             self.switchboard.observe(told.notified, stop_channel)
-        self._locks = Leadership(
-            self._clock, self.listener, self.switchboard, lock_interval, max_loops
+        self._locks = Locks(
+            self._clock, self.listener, self.switchboard, Terms(lock_interval, max_loops, hosts)
         )
         self.loop = loop or Loop(reactor)
         self._lend(self.switchboard, self.loop)

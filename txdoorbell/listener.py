@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from txdoorbell.fleet.locking import LockAudience
 from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.dsn import check_dsn
@@ -23,6 +22,7 @@ from txdoorbell.notification import (
 )
 
 if TYPE_CHECKING:
+    from txdoorbell.fleet.locking import LockAudience
     from txdoorbell.listening.hearing import HearingSession
     from txdoorbell.listening.lifecycle import Life
     from txdoorbell.listening.ringer import Ringer
@@ -108,7 +108,7 @@ class Listener(SessionSource):
         """
         self._life.want(several_channels(channels))
 
-    def serve_locks(self, audience: LockAudience, interval: float) -> None:
+    def serve_locks(self, audience: "LockAudience", interval: float) -> None:
         """
         Make each session fit for locks, from now on.
 

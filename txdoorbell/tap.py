@@ -54,7 +54,7 @@ Examples:
 
 _IN_THE_FILE = (
     *("dsn", "channel", "table", "processor", "interval", "embedded"),
-    *("lock", "max-loops", "host"),
+    *("lock", "max-loops", "host", "hosts"),
 )
 """The options whose place a configuration file takes."""
 
@@ -106,8 +106,8 @@ class Options(StatusOptions, FleetOptions):
             None,
             None,
             "Take all that from this TOML file, in place of --dsn, --channel, --table, "
-            "--processor, --interval, --embedded, --lock, --max-loops and --host. SIGHUP reads it "
-            "again.",
+            "--processor, --interval, --embedded, --lock, --max-loops, --host and --hosts. SIGHUP "
+            "reads it again.",
             lambda text: Path(text).absolute(),
         ],
         ["log-format", None, "text", "The log: text, or json, a line for each event.", _log_format],
@@ -212,6 +212,7 @@ class Options(StatusOptions, FleetOptions):
             interval=self["interval"],
             max_loops=self["max-loops"],
             host=self["host"],
+            hosts=self["hosts"],
             loop=self.loops(),
             database=Database(dsn=self["dsn"] or "", embedded=embedded),
         )

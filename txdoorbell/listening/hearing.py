@@ -1,7 +1,7 @@
 """One session that listens: set up, kept in step with the wanted channels, and watched."""
 
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
@@ -13,14 +13,15 @@ from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.heartbeat import Heartbeat
 from txdoorbell.listening.lockdesk import LockDesk
-from txdoorbell.listening.locks import SessionLocks
-from txdoorbell.listening.locktiming import LockTiming
 from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.probe import Prober
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
 from txdoorbell.listening.session import DatabaseError, SessionEnded
 from txdoorbell.notification import Hearable, quote_identifier
+
+if TYPE_CHECKING:
+    from txdoorbell.listening.locks import SessionLocks
 
 __all__ = ["HearingSession", "SessionReport"]
 
@@ -201,6 +202,9 @@ class HearingSession:
         self._report.changed(wanted - committed)
 
     async def _make_fit_for_locks(self, interval: float) -> None:
+        from txdoorbell.listening.locks import SessionLocks
+        from txdoorbell.listening.locktiming import LockTiming
+
         beat = min(self._timing.heartbeat or interval, interval)
         locks = self._locks = SessionLocks(
             self._reactor,

@@ -1,11 +1,16 @@
 """What a listener knows of locks across its sessions, and whom it tells of them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
-from txdoorbell.fleet.locking import LockAudience, LockSession
 from txdoorbell.listening.announcer import Announcer
+
+if TYPE_CHECKING:
+    from txdoorbell.fleet.locking import LockAudience, LockSession
 
 __all__ = ["LockDesk"]
 

@@ -15,8 +15,8 @@ from txdoorbell.status import (
 
 if TYPE_CHECKING:
     from txdoorbell.doorbell import Doorbell
-    from txdoorbell.leadership import Leadership
     from txdoorbell.ringing.ear import Ear
+    from txdoorbell.ringing.locked import Locks
     from txdoorbell.ringing.sources import Sources
 
 
@@ -24,7 +24,7 @@ def doorbell_status(
     bell: Doorbell,
     ear: Ear,
     sources: Sources,
-    locks: Leadership,
+    locks: Locks,
     misses: int,
     blocked_for: float,
 ) -> DoorbellStatus:

@@ -74,6 +74,7 @@ class Assembly:
             "lock": _loops(settings)[0].lock,
             "lock_interval": settings.lock_interval,
             "max_loops": settings.max_loops,
+            "hosts": settings.hosts,
             **({} if settings.host is None else {"host": settings.host}),
             **listener_options(settings),
         }

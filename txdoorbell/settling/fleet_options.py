@@ -25,11 +25,14 @@ def _named(option: str, check: Callable[[object], str]) -> Callable[[str], str]:
     return named
 
 
-def _max_loops(text: str) -> int:
-    try:
-        return checks.count(int(text))
-    except ValueError:
-        raise usage.UsageError(f"--max-loops: {text!r} is no whole number from 1") from None
+def _count(option: str) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        try:
+            return checks.count(int(text))
+        except ValueError:
+            raise usage.UsageError(f"--{option}: {text!r} is no whole number from 1") from None
+
+    return count
 
 
 class FleetOptions(usage.Options):
@@ -44,13 +47,26 @@ class FleetOptions(usage.Options):
             "are told the same name, one runs them.",
             _named("lock", checks.lock),
         ],
-        ["max-loops", None, None, "How many locks this process holds at most.", _max_loops],
+        [
+            "max-loops",
+            None,
+            None,
+            "How many locks this process holds at most.",
+            _count("max-loops"),
+        ],
         [
             "host",
             None,
             None,
             "What this host is called in its fleet. [default: its own name]",
             _named("host", checks.name),
+        ],
+        [
+            "hosts",
+            None,
+            None,
+            "How many hosts share the locks, roughly, where they are many.",
+            _count("hosts"),
         ],
     ]
 

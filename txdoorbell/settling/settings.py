@@ -180,6 +180,9 @@ class Settings:
     host: str | None = _key(
         None, checks.name, "What this host is called in its fleet; else by its own name."
     )
+    hosts: int | None = _key(
+        None, checks.count, "How many hosts share the locks, roughly, where they are many."
+    )
     database: Database = field(default_factory=Database)
     probe: Probe = field(default_factory=Probe)
     retry: Retry = field(default_factory=Retry)
