@@ -24,7 +24,7 @@ from txdoorbell.ringing.alarm import Alarm
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.leaving import Leaving, stop_in_time
 from txdoorbell.ringing.lent import Lent
-from txdoorbell.ringing.locked import Locks, Terms
+from txdoorbell.ringing.locked import Locks
 from txdoorbell.ringing.makers import log_maker, make_listener
 from txdoorbell.ringing.polling import poll
 from txdoorbell.ringing.snapshot import doorbell_status
@@ -118,7 +118,7 @@ class Doorbell(Wired, Lent, MultiService):
             told = StopChannel(reactor, self.stopService)
             self.switchboard.observe(told.notified, stop_channel)
         self._locks = Locks(
-            self._clock, self.listener, self.switchboard, Terms(lock_interval, max_loops, hosts)
+            self._clock, self.listener, self.switchboard, lock_interval, max_loops, hosts
         )
         self.loop = loop or Loop(reactor)
         self._lend(self.switchboard, self.loop)

@@ -6,9 +6,9 @@ loses all others. So each probe rings from a new connection, as a stranger would
 server that strangers reach, which after a failover is another one.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from secrets import token_hex
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -108,7 +108,7 @@ class Prober:
         announcer: Announcer,
         watch: QueueWatch,
     ) -> None:
-        self.channel = f"txdoorbell_{token_hex(8)}"
+        self.channel = f"txdoorbell_{os.urandom(8).hex()}"
         self.latency: float | None = None
         self.queue_usage: float | None = None
         self._reactor = reactor
@@ -147,7 +147,9 @@ class Prober:
         if self._probe is not None:
             return
         self._cancel_next()
-        self._probe = probe = Probe(token_hex(8), self._connector.session(lambda reason: None))
+        self._probe = probe = Probe(
+            os.urandom(8).hex(), self._connector.session(lambda reason: None)
+        )
         self._probed.when_ready().addCallback(lambda _: self._begin(probe))
 
     def _begin(self, probe: Probe) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
@@ -18,33 +17,7 @@ from txdoorbell.switchboard import Switchboard
 if TYPE_CHECKING:
     from txdoorbell.leadership import Leadership
 
-__all__ = ["Locks", "Terms"]
-
-
-@dataclass(frozen=True)
-class Terms:
-    """
-    What a doorbell is told of its fleet.
-
-    :ivar lock_interval: seconds between two tries for a lock whose holder may have died.
-    :ivar max_loops: how many locks this process holds at the most; None for any number.
-    :ivar hosts: how many hosts there are, roughly; None for not many.
-    """
-
-    lock_interval: float = 2.0
-    max_loops: int | None = None
-    hosts: int | None = None
-
-    def __post_init__(self) -> None:
-        """
-        Check everything.
-
-        :raises TypeError: for what is no number.
-        :raises ValueError: for a number that can't be.
-        """
-        check_seconds("lock_interval", self.lock_interval)
-        _check_count("max_loops", self.max_loops)
-        _check_count("hosts", self.hosts)
+__all__ = ["Locks"]
 
 
 def _check_count(name: str, number: object) -> None:
@@ -61,15 +34,29 @@ class Locks:
     Passes everything on to a :class:`~txdoorbell.leadership.Leadership`, once there is a lock.
 
     :param source: whose sessions hold the locks.
+    :param lock_interval: seconds between two tries for a lock whose holder may have died.
+    :param max_loops: how many locks this process holds at the most; None for any number.
+    :param hosts: how many hosts there are, roughly; None for not many.
+    :raises TypeError: for what is no number.
+    :raises ValueError: for a number that can't be.
     """
 
     def __init__(
-        self, clock: IReactorTime, source: Source, switchboard: Switchboard, terms: Terms
+        self,
+        clock: IReactorTime,
+        source: Source,
+        switchboard: Switchboard,
+        lock_interval: float = 2.0,
+        max_loops: int | None = None,
+        hosts: int | None = None,
     ) -> None:
+        check_seconds("lock_interval", lock_interval)
+        _check_count("max_loops", max_loops)
+        _check_count("hosts", hosts)
         self._clock = clock
         self._source = source
         self._switchboard = switchboard
-        self._terms = terms
+        self._terms = lock_interval, max_loops, hosts
         self._leadership: Leadership | None = None
         self._running = False
 
@@ -82,14 +69,9 @@ class Locks:
     def _new(self) -> Leadership:
         from txdoorbell.leadership import Leadership
 
-        terms = self._terms
+        interval, max_loops, hosts = self._terms
         leadership = Leadership(
-            self._clock,
-            self._source,
-            self._switchboard,
-            terms.lock_interval,
-            terms.max_loops,
-            hosts=terms.hosts,
+            self._clock, self._source, self._switchboard, interval, max_loops, hosts=hosts
         )
         if self._running:
             leadership.start()
