@@ -8,11 +8,11 @@ from twisted.internet import reactor
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.stepping_clock import SteppingClock
-from txdoorbell.clocks import SteadyClock, monotonic_of
+from txdoorbell.clocks import SteadyClock, boottime, monotonic_of, sleepless_of
 
 
 class SteadyClockTests(SynchronousTestCase):
@@ -113,9 +113,17 @@ class MonotonicTests(SynchronousTestCase):
         self.assertIs(monotonic_of(IReactorTime(reactor)), time.monotonic)
         self.assertIs(SteadyClock(IReactorTime(reactor)).monotonic, time.monotonic)
 
+    def test_that_goes_on(self) -> None:
+        """The one that goes on while the machine is suspended is Linux' clock since its start."""
+        if not hasattr(time, "CLOCK_BOOTTIME"):
+            raise SkipTest("this system has no such clock")
+        clock = sleepless_of(SteadyClock(IReactorTime(reactor)))
+        before, now, after = boottime(), clock(), boottime()
+        self.assertTrue(before <= now <= after)
+
     def test_of_a_tests_clock(self) -> None:
         """A test's clock is its own."""
         clock = Clock()
         monotonic = monotonic_of(clock)
         clock.advance(7)
-        self.assertEqual(monotonic(), 7)
+        self.assertEqual((monotonic(), sleepless_of(clock)()), (7, 7))

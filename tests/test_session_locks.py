@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.fake_sessions import FakeSession
+from tests.lock_world import LOCKS, World
 from tests.logs import LogMixin
 from txdoorbell.fleet.keys import lock_key
 from txdoorbell.fleet.locking import (
@@ -22,6 +23,7 @@ from txdoorbell.fleet.locking import (
     Passed,
 )
 from txdoorbell.listening.announcer import Announcer
+from txdoorbell.listening.dialogue import Dialogue
 from txdoorbell.listening.heartbeat import Heartbeat
 from txdoorbell.listening.lockdesk import LockDesk
 from txdoorbell.listening.locks import SessionLocks
@@ -84,6 +86,8 @@ class SessionLocksTestCase(LogMixin, SynchronousTestCase):
         self.lost: list[str] = []
         self.session = FakeSession(self.clock, self.end)
         self.session.connected.callback(None)
+        self.slept = 0.0
+        self.session.dialogue = Dialogue(lambda: self.clock.seconds() + self.slept)
         self.audience = Audience()
         self.desk = LockDesk(Announcer(self.clock))
         self.desk.serve(self.audience, 2.0)
@@ -381,6 +385,27 @@ class LeaseTests(SessionLocksTestCase):
         self.clock.rightNow += 100.0
         self.assertFalse(self.locks.holds("billing"))
         self.assertEqual(len(self.lost), 1)
+
+    def test_suspended(self) -> None:
+        """A machine that was suspended knows it, though its reactor's clock stood still."""
+        self.hold()
+        self.clock.advance(2.0)
+        self.slept = 3600.0
+        self.assertFalse(self.locks.holds("billing"))
+        self.assertEqual(len(self.lost), 1)
+
+    def test_looked_at(self) -> None:
+        """When the wall clock has leapt, what is active is ended at once, before any timer."""
+        world = World(1, None)
+        [host] = world.hosts
+        host.start()
+        world.advance(5.0)
+        self.assertEqual(set(host.active), set(LOCKS))
+        host.leadership.look()
+        self.assertIsNotNone(host.session)
+        host.clock.rightNow += 3600.0
+        host.leadership.look()
+        self.assertIsNone(host.session)
 
     def test_nothing_held(self) -> None:
         """A session on which nothing is held may be silent for as long as it likes."""

@@ -34,6 +34,23 @@ def monotonic_of(reactor: IReactorTime) -> Callable[[], float]:
     return time.monotonic if reactor.seconds is runtime.seconds else reactor.seconds
 
 
+def boottime() -> float:
+    """Return the seconds since the machine was started, while it was suspended included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def sleepless_of(reactor: IReactorTime) -> Callable[[], float]:
+    """
+    Return the monotonic clock that belongs to a reactor and goes on while the machine is suspended.
+
+    The system's monotonic clock may stand still then, as Linux' does. Where there is none that
+    doesn't, it is that of :func:`monotonic_of`.
+    """
+    monotonic = monotonic_of(reactor)
+    goes_on = monotonic is time.monotonic and hasattr(time, "CLOCK_BOOTTIME")
+    return boottime if goes_on else monotonic
+
+
 @implementer(IReactorTime)
 class SteadyClock:
     """

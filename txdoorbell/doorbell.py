@@ -279,6 +279,7 @@ class Doorbell(Wired, Lent, MultiService):
 
     def _clock_stepped(self, step: float) -> None:
         self._clock.resettle()
+        self._locks.look()
         for loop in self.loops:
             loop.rearm()
 

@@ -155,6 +155,12 @@ class Leadership:
         entry, status = self._entry_of(loop), loop.status()
         return status if entry is None else replace(status, lock=entry.candidate.status())
 
+    def look(self) -> None:
+        """See now whether what is held is still safe: the machine may have been suspended."""
+        for name, entry in self._entries.items():
+            if self._session is not None and entry.candidate.stage is Stage.HOLDING:
+                self._session.holds(name)
+
     def refusals(self) -> Iterable[str]:
         """Return why locks are refused, in words; none when they aren't."""
         return [

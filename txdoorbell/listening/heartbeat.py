@@ -58,6 +58,7 @@ class Heartbeat:
         :param ask: as above.
         """
         self._interval, self._ask = interval, ask
+        self._now = self._session.dialogue.now
         self._last = lambda: self._session.dialogue.last_asked
         self._hold = lambda: False
         self.start()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from txdoorbell.clocks import EARLY, monotonic_of
+from txdoorbell.clocks import EARLY
 from txdoorbell.listening.locktiming import LockTiming
 from txdoorbell.listening.session import Session
 
@@ -26,7 +26,7 @@ class LeaseWatch:
         needed: Callable[[], bool],
     ) -> None:
         self._reactor = reactor
-        self._now = monotonic_of(reactor)
+        self._now = session.dialogue.now
         self._session = session
         self._timing = timing
         self._needed = needed
@@ -34,7 +34,7 @@ class LeaseWatch:
 
     @property
     def safe_until(self) -> float:
-        """Until when the server can't have freed a lock, on the reactor's monotonic clock."""
+        """Until when the server can't have freed a lock, on the clock of the dialogue."""
         return self._session.dialogue.last_answered + self._timing.lease
 
     def is_safe(self) -> bool:

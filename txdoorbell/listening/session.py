@@ -16,7 +16,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from txdoorbell.clocks import monotonic_of
+from txdoorbell.clocks import monotonic_of, sleepless_of
 from txdoorbell.listening.dialogue import Dialogue
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.listening.expectations import Expectations
@@ -51,7 +51,7 @@ class Session(Connection):  # type: ignore[misc]
         :meth:`close`: the error, and the server's last notice where that says more.
     :param conceal: takes secrets out of that text.
     :ivar last_read: when something was last read, on the reactor's monotonic clock.
-    :ivar dialogue: when it was asked, and answered, on the same clock.
+    :ivar dialogue: when it was asked, and answered, on a clock of its own.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Session(Connection):  # type: ignore[misc]
         self.reason = ""
         self._now = monotonic_of(reactor)
         self.last_read = self._now()
-        self.dialogue = Dialogue(self._now)
+        self.dialogue = Dialogue(sleepless_of(reactor))
         self._lost = lost
         self._conceal = conceal
         self._phase = Phase.NEW

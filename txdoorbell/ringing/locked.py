@@ -97,6 +97,11 @@ class Locks:
         """Return a loop's status, with that of its lock."""
         return loop.status() if self._leadership is None else self._leadership.status(loop)
 
+    def look(self) -> None:
+        """See now whether what is held is still safe: the machine may have been suspended."""
+        if self._leadership is not None:
+            self._leadership.look()
+
     def refusals(self) -> Iterable[str]:
         """Return why locks are refused, in words; none when they aren't."""
         return () if self._leadership is None else self._leadership.refusals()
