@@ -17,7 +17,7 @@ from itertools import count
 from math import inf
 from random import Random
 
-from txdoorbell.fleet.policy import FIRST, Placement, weight
+from txdoorbell.fleet.policy import FIRST, GROWTH, Placement, weight
 from txdoorbell.listening.backoff import backoff_policy
 from txdoorbell.listening.holders import AGE, HASTE
 from txdoorbell.listening.locktiming import LockTiming
@@ -170,7 +170,7 @@ class Fleet:
 
         return tries
 
-    def _try_in_turn(self, host: Host) -> None:
+    def _try_in_turn(self, host: Host, at_once: int = 1) -> None:
         """Try for each; locks that others hold are only counted, since nothing comes of it."""
         if not host.placement.has_room(len(host.held)):
             self._note(host, 0)
@@ -182,9 +182,22 @@ class Fleet:
         others = self.size.loops - len(host.likes)
         self._note(host, max(0, len(host.likes) + round(share * others) - len(host.held)))
         wanted = [loop for loop in self.free if self._is_open(loop, host)]
-        for loop in sorted(wanted, key=lambda loop: -weight(host.placement.host, loop)):
+        ranked = sorted(wanted, key=lambda loop: -weight(host.placement.host, loop))
+        for loop in ranked[:at_once]:
             if host.placement.has_room(len(host.held)):
                 self._take(host, loop)
+        if len(ranked) > at_once:
+            self._go_on(host, at_once * GROWTH)
+
+    def _go_on(self, host: Host, at_once: int) -> None:
+        """Let one more round follow, which takes more."""
+        session = host.session
+
+        def go_on() -> None:
+            if host.session == session:
+                self._try_in_turn(host, at_once)
+
+        self.at(self.now + host.placement.head_start, go_on)
 
     def _is_open(self, loop: str, host: Host) -> bool:
         if loop in host.planned:

@@ -412,6 +412,22 @@ class SpreadTests(FleetTestCase):
         self.assertEqual(len(set().union(*held)), 5)
         self.assertLessEqual(max(map(len, held)), 2)
 
+    def test_taken_bit_by_bit(self) -> None:
+        """What a dead host leaves is taken in growing shares; others may come in between."""
+        first, second = self.fleet("ab", 0)
+        for bell in (first, second):
+            for number in range(7):
+                bell.add_loop(Loop(self.clock, name=f"loop{number}"), lock=f"loop{number}")
+            self.after(LONG)
+        self.assertEqual(len(self.held(first)), 7)
+        self.listener_of(first).lose()
+        counts = [0]
+        for _ in range(60):
+            self.after(0.05)
+            if len(self.held(second)) != counts[-1]:
+                counts.append(len(self.held(second)))
+        self.assertEqual(counts, [0, 1, 5, 7])
+
     def test_hosts(self) -> None:
         """Told that they are many, a free loop is left to those that like it best, for a while."""
         names = "abcdefghijklmnopqrst"

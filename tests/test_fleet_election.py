@@ -25,7 +25,7 @@ freed       -        -         -         aiming   aiming    -        -          
 round       -        -         -         trying   -         -        -          -          -
 aimed       -        -         -         -        trying    trying   -          -          -
 crowded     -        -         -         -        standby   standby  standby    -          -
-left        -        -         -         -        standby   standby  -          -          -
+left        -        -         -         -        standby   standby  standby    -          -
 granted     -        -         -         -        -         -        holding    -          -
 denied      -        -         -         -        -         -        standby    -          -
 missed      -        -         -         -        -         -        aiming     -          -
@@ -107,6 +107,7 @@ class Bench:
     def __init__(self, wait: float = 0.1) -> None:
         self.clock = Clock()
         self.room = self.prefers = True
+        self.left: list[str] = []
         self.waits = wait
         self.session = FakeSession()
         self.candidate = Candidate(
@@ -116,6 +117,7 @@ class Bench:
             lambda: FIRST * self.waits,
             lambda: self.prefers,
             lambda: self.room,
+            lambda: self.left.append("left"),
         )
         self.candidate.session = self.session
         self.loop = Loop(self.clock, name="billing")
@@ -223,8 +225,15 @@ class TryTests(LogMixin, SynchronousTestCase):
     def test_passed(self) -> None:
         """A lock that was left alone for want of room is waited for, and the status says why."""
         self.bench.enter("trying")
+        self.bench.room = False
         self.bench.session.tries[0].callback(Passed())
-        self.assertEqual(self.bench.candidate.stage.value, "waiting")
+        self.assertEqual((self.bench.candidate.stage.value, self.bench.left), ("waiting", []))
+
+    def test_left(self) -> None:
+        """One that was left to other hosts is stood by for; it may be tried for again soon."""
+        self.bench.enter("trying")
+        self.bench.session.tries[0].callback(Passed())
+        self.assertEqual((self.bench.state, self.bench.left), ("standby", ["left"]))
 
     def test_granted(self) -> None:
         """The answer of the session leads on, and the loop is resumed."""

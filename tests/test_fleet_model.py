@@ -45,6 +45,19 @@ class ModelTests(SynchronousTestCase):
         self.assertEqual(fleet.free, {})
         self.assertLessEqual(max(fleet.tally.gaps), 2.0)
 
+    def test_kill_many(self) -> None:
+        """What hosts that die leave behind doesn't go to one of those that are left."""
+        fleet = Fleet(Size(8, 40))
+        for number in range(8):
+            fleet.join(number)
+        for number in range(7):
+            fleet.run(fleet.now + 10.0)
+            fleet.kill(number)
+            fleet.join(number)
+        fleet.run(fleet.now + 10.0)
+        self.assertEqual(fleet.free, {})
+        self.assertLess(max(self.holding(fleet)), 30)
+
     def test_stop(self) -> None:
         """Loops of a host that stops in order go on within a quarter of a second."""
         fleet = self.fleet()

@@ -22,7 +22,7 @@ from txdoorbell.fleet.candidate import Candidate, Stage
 from txdoorbell.fleet.election import Election, new_election
 from txdoorbell.fleet.keys import LOCK_CLASS, lock_key
 from txdoorbell.fleet.locking import RELEASE_CHANNEL, Lease, LockSession, LockSource
-from txdoorbell.fleet.policy import Placement, weight
+from txdoorbell.fleet.policy import GROWTH, Placement, weight
 from txdoorbell.loops.loopbase import LoopBase
 from txdoorbell.notification import Hearable, Source
 from txdoorbell.status import LoopStatus
@@ -76,6 +76,9 @@ class Leadership:
         self._session: LockSession | None = None
         self._running = False
         self._round: IDelayedCall | None = None
+        self._further: IDelayedCall | None = None
+        self._share = 1
+        self._at_once: int | None = None
 
     # -- what the doorbell asks
 
@@ -106,6 +109,7 @@ class Leadership:
             lambda: self._placement.first_wait(name, self._taken),
             lambda: self._placement.prefers(name),
             self._has_room,
+            self._go_on,
         )
         entry = self._entries[name] = _Entry(candidate, new_election(candidate))
         insort(self._ranked, entry, key=self._rank)
@@ -198,9 +202,13 @@ class Leadership:
             self._entries[name].candidate.settle()
 
     def room(self) -> int | None:
-        """Return how many more locks this process may hold; None for any number."""
-        most = self._placement.max_loops
-        return None if most is None else max(0, most - self._taken)
+        """Return how many locks may be got now: as many as fit, in a round no more than a share."""
+        most, share = self._placement.max_loops, self._at_once
+        self._at_once = None
+        limits = [] if share is None else [share]
+        if most is not None:
+            limits.append(max(0, most - self._taken))
+        return min(limits, default=None)
 
     def _heard(self, notification: Hearable) -> None:
         entry = self._entries.get(notification.payload)
@@ -241,18 +249,36 @@ class Leadership:
         return self._placement.has_room(self._taken)
 
     def _next_round(self, seconds: float) -> None:
-        self._stop_rounds()
+        if self._round is not None and self._round.active():
+            self._round.cancel()
         if self._running:
             self._round = self._clock.callLater(seconds, self._begin_round)
 
     def _stop_rounds(self) -> None:
-        if self._round is not None and self._round.active():
-            self._round.cancel()
-        self._round = None
+        for call in (self._round, self._further):
+            if call is not None and call.active():
+                call.cancel()
+        self._round = self._further = None
 
     def _begin_round(self) -> None:
-        """Try for all; the session gets as many as there is room for, the best liked ones first."""
         self._next_round(self._placement.until_next_round())
+        if self._further is None:
+            self._share = 1
+            self._try_all()
+
+    def _go_on(self) -> None:
+        """Have one more round soon, since the one before left locks that may be free."""
+        if self._further is None and self._running:
+            self._further = self._clock.callLater(self._placement.head_start, self._begin_further)
+
+    def _begin_further(self) -> None:
+        self._further = None
+        self._share *= GROWTH
+        self._try_all()
+
+    def _try_all(self) -> None:
+        """Try for all; the session gets the share, the best liked ones first."""
+        self._at_once = self._share
         for entry in self._ranked:
             if not self._has_room():
                 entry.election.crowded()

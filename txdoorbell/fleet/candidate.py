@@ -41,6 +41,7 @@ class Candidate:
     :param first_wait: says for how many after the beginning of a session.
     :param prefers: says whether this process tries whenever the lock may be free.
     :param has_room: says whether this process may hold one more lock.
+    :param left: called when it was left to other hosts, though it may be free.
     :ivar session: the session that there is; None for none.
     :ivar lease: by which the loops run; None while the lock isn't held.
     """
@@ -55,6 +56,7 @@ class Candidate:
         first_wait: Callable[[], float],
         prefers: Callable[[], bool],
         has_room: Callable[[], bool],
+        left: Callable[[], None],
     ) -> None:
         self.clock = clock
         self.name = name
@@ -62,6 +64,7 @@ class Candidate:
         self.first_wait = first_wait
         self.prefers = prefers
         self.has_room = has_room
+        self.left = left
         self.loops: list[LoopBase] = []
         self.session: LockSession | None = None
         self.stage = Stage.STOPPED

@@ -48,7 +48,7 @@ class Election(Protocol):
         """Do not try: this process holds as many locks as it may."""
 
     def left(self) -> None:
-        """Do not try: others like the lock better, and have had their time."""
+        """Leave the lock to other hosts, for now."""
 
     def granted(self, lease: Lease) -> None:
         """Learn that the lock was got."""
@@ -117,7 +117,7 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     ignored(Election.round, standby)
     ignored(Election.aimed, arriving, aiming)
     ignored(Election.crowded, standby, arriving, aiming, trying)
-    ignored(Election.left, arriving, aiming)
+    ignored(Election.left, arriving, aiming, trying)
     for answer in (Election.granted, Election.denied, Election.missed, Election.failed):
         ignored(answer, trying)
     ignored(Election.undone, holding)
@@ -172,6 +172,10 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     @trying.upon(Election.crowded).to(standby)
     def leave_it_untried(election: Election, candidate: Candidate, attempt: Attempt) -> None:
         candidate.have_no_room()
+
+    @trying.upon(Election.left).to(standby)
+    def leave_it_for_now(election: Election, candidate: Candidate, attempt: Attempt) -> None:
+        candidate.enter(Stage.STANDBY, "left to other hosts, for a moment")
 
     @trying.upon(Election.granted).to(holding)
     def hold(election: Election, candidate: Candidate, attempt: Attempt, lease: Lease) -> None:

@@ -101,6 +101,7 @@ class FakeLockSession:
         self._now = now
         self._later = later
         self._open = True
+        self._tries: dict[str, Deferred[Answer]] = {}
 
     def holds(self, name: str) -> bool:
         """Say whether it holds a lock."""
@@ -118,13 +119,32 @@ class FakeLockSession:
         return self._locks.standbys(name)
 
     def try_for(self, name: str) -> Deferred[Answer]:
-        """Try for a lock, if there is room for one more; the answer comes in the next turn."""
-        return self._ask(lambda: self._try(name))
+        """Try for a lock, if there is room for one more; the answers come in the next turn."""
+        if not self._tries:
+            self._later(self._try_all)
+        answer = self._tries[name] = Deferred()
+        return answer
 
-    def _try(self, name: str) -> Answer:
-        if self._room() == 0:
-            return Passed()
-        return self._locks.take(self, name, self._host, self._now())
+    def _try_all(self) -> None:
+        tries, self._tries = self._tries, {}
+        if not self._open:
+            for asked in tries.values():
+                asked.errback(ConnectionError("the session has ended"))
+            return
+        answers = self._answers(tries, self._room())
+        for asked, answer in zip(tries.values(), answers, strict=True):
+            asked.callback(answer)
+
+    def _answers(self, names: Iterable[str], room: int | None) -> list[Answer]:
+        answers: list[Answer] = []
+        got = 0
+        for name in names:
+            if got == room:
+                answers.append(Passed())
+                continue
+            answers.append(self._locks.take(self, name, self._host, self._now()))
+            got += isinstance(answers[-1], Granted)
+        return answers
 
     def give_back(self, name: str) -> Deferred[None]:
         """Free a lock in the next turn, and say so to all hosts."""

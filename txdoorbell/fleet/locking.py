@@ -92,7 +92,7 @@ class Denied(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """The lock was left alone: as many as there was room for had been got before its turn."""
+    """The lock was left alone: as many as were to be got had been got before its turn."""
 
 
 Answer = Granted | Denied | Passed
@@ -144,7 +144,11 @@ class LockAudience(Protocol):
     """Whom a source tells about its sessions, from the reactor, never from inside a call."""
 
     def room(self) -> int | None:
-        """Return how many more locks may be got; None for any number. Asked at any time."""
+        """
+        Return how many locks may be got now; None for any number.
+
+        Asked once before each time that the server is tried, from inside nothing of this process.
+        """
 
     def opened(self, session: LockSession) -> None:
         """Learn that there is a session."""

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from math import inf
 from random import random
 
-__all__ = ["FIRST", "HEAD_START", "JITTER", "STANDBYS", "TIE", "Placement", "weight"]
+__all__ = ["FIRST", "GROWTH", "HEAD_START", "JITTER", "STANDBYS", "TIE", "Placement", "weight"]
 
 JITTER = 0.2
 """The share of ``lock_interval`` by which the wait between two rounds may be shorter."""
@@ -38,6 +38,13 @@ TIE = 0.1
 
 STANDBYS = 16
 """How many hosts, on average, stand by for a loop in a fleet of many more."""
+
+GROWTH = 4
+"""
+A round takes one lock. Where it finds more than one free, another one follows after a head start,
+and takes so many times as many. Others come in between, so that what a dead host leaves behind
+doesn't go to one alone.
+"""
 
 _HALF = 4
 """With as many loops a host that may take any number waits half as long as any load makes it."""

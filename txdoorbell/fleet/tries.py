@@ -28,7 +28,7 @@ class Turn(Protocol):
         """Do not try: this process holds as many locks as it may."""
 
     def left(self) -> None:
-        """Do not try: others like the lock better, and have had their time."""
+        """Leave the lock to other hosts: they like it better, and have had their time."""
 
 
 class HeadStart:
@@ -79,6 +79,9 @@ class Outcome(Protocol):
     def crowded(self) -> None:
         """Learn that others were got first, and there was room for no more."""
 
+    def left(self) -> None:
+        """Learn that others were got first, and this one is for other hosts, for a while."""
+
     def failed(self, text: str) -> None:
         """Learn that the try came to nothing."""
 
@@ -104,12 +107,20 @@ class Attempt:
         if isinstance(answer, Granted):
             self._outcome.granted(answer.lease)
         elif isinstance(answer, Passed):
-            self._outcome.crowded()
+            self._pass()
         elif self.outdated:
             self._outcome.missed()
         else:
             self._outcome.denied(answer.holder)
         self._candidate.settle()
+
+    def _pass(self) -> None:
+        assert self._outcome is not None
+        if self._candidate.has_room():
+            self._outcome.left()
+            self._candidate.left()
+        else:
+            self._outcome.crowded()
 
     def _came_to_nothing(self, failure: Failure) -> None:
         # When the session has ended, that is told by itself.
