@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from tests.pages import ROOT, blocks
 from tests.servers import execute, shared_server
+from txdoorbell.fleet.keys import LOCK_CLASS, STANDBY_CLASS
 
 PAGE = ROOT / "docs" / "fleet.rst"
 SQL = re.compile(r"^\.\. code-block:: postgresql\n\n((?:   .*\n|\n)+)", re.M)
@@ -29,6 +30,18 @@ class Lease:
 
     def __int__(self) -> int:
         return self._number
+
+
+class KeyTests(SynchronousTestCase):
+    """What other programs of a database have to keep clear of."""
+
+    skip = None if PAGE.is_file() else "the documentation is not installed"
+
+    def test_classes(self) -> None:
+        """The page names both integers by which our locks can be told from those of others."""
+        text = PAGE.read_text(encoding="utf-8")
+        for number in (LOCK_CLASS, STANDBY_CLASS):
+            self.assertIn(f" {number} for ", text.replace("\n", " "))
 
 
 class FenceTests(SynchronousTestCase):

@@ -22,7 +22,7 @@ from txdoorbell.notification import (
 )
 
 if TYPE_CHECKING:
-    from txdoorbell.fleet.locking import LockAudience
+    import txdoorbell.fleet.locking
     from txdoorbell.listening.hearing import HearingSession
     from txdoorbell.listening.lifecycle import Life
     from txdoorbell.listening.ringer import Ringer
@@ -108,7 +108,9 @@ class Listener(SessionSource):
         """
         self._life.want(several_channels(channels))
 
-    def serve_locks(self, audience: "LockAudience", interval: float) -> None:
+    def serve_locks(
+        self, audience: "txdoorbell.fleet.locking.LockAudience", interval: float
+    ) -> None:
         """
         Make each session fit for locks, from now on.
 

@@ -19,6 +19,7 @@ SIZES = (
     Size(50, 200),
     Size(100, 1_000),
     Size(100, 1_000, max_loops=20),
+    Size(100, 1_000, max_loops=20, told=100),
     Size(1_000, 10_000, told=1_000),
     Size(1_000, 10_000, max_loops=20, told=1_000),
     Size(1_000, 10_000, max_loops=12, told=1_000),

@@ -357,7 +357,7 @@ class LossTests(LockTestCase):
         await self.refused("transaction")
 
     async def test_pooler_of_sessions(self) -> None:
-        """In session mode, too: who gives the session back would give its locks to a stranger."""
+        """In session mode, too: nobody can tell it from the others through the connection."""
         await self.refused("session")
 
     async def refused(self, mode: str) -> None:
