@@ -54,7 +54,8 @@ class LockStatus:
     :ivar since: when that lease began; None when that isn't known.
     :ivar holder_host: the name of the host that holds it.
     :ivar holder_pid: the process id there.
-    :ivar standbys: how many others wait for it.
+    :ivar standbys: how many others wait for it, as of thirty intervals ago at the most; None where
+        that isn't known: nobody holds it, or this process has more than 16 locks.
     :ivar reason: why it is in that state, in words.
     """
 
