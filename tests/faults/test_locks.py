@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+import psycopg2
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
@@ -209,6 +210,19 @@ class HoldingTests(LockTestCase):
         )
         [(got, number)] = execute(self.dsn, counted, (keys, 3))
         self.assertEqual((got, number), ([0, 1, 2], 3))
+
+    async def test_held_without_a_lease(self) -> None:
+        """Of somebody else's session that holds the lock the status says at least the address."""
+        rival = psycopg2.connect(self.dsn)
+        self.addCleanup(rival.close)
+        rival.cursor().execute("select pg_advisory_lock(%s, %s)", lock_key("billing"))
+        bell = self.host("a")
+        await wait_for("the status", lambda: bell.status().loops[0].lock.holder_host)  # type: ignore[union-attr]
+        lock = bell.status().loops[0].lock
+        assert lock is not None
+        self.assertEqual(
+            (lock.holder_host, lock.holder_pid, lock.number), ("127.0.0.1", None, None)
+        )
 
     async def test_standbys(self) -> None:
         """The status of each host says how many stand by for the lock, the holder's own, too."""

@@ -167,7 +167,15 @@ def holders_sql(schema: str | None = SCHEMA) -> str:
         known = "pg_catalog.host(session.client_addr), null::int4, null::float8, null::int8"
         source = "pg_catalog.pg_stat_activity as session on session.pid = held.pid"
     else:
-        known = f"lease.host, lease.process, {_EPOCH.format('lease.since')}, lease.number"
+        # Who has no lease is asked for only then.
+        address = (
+            "(select pg_catalog.host(client_addr) from pg_catalog.pg_stat_activity"
+            " where pid = held.pid)"
+        )
+        known = (
+            f"coalesce(lease.host, {address}), lease.process, {_EPOCH.format('lease.since')},"
+            " lease.number"
+        )
         source = (
             f"{table_name(schema)} as lease"
             " on lease.name = wanted.name and lease.backend = held.pid"
