@@ -7,7 +7,8 @@ from math import inf
 from twisted.trial.unittest import SynchronousTestCase
 
 from benchmarks import standbys
-from benchmarks.fleet_model import Fleet, Free, Size
+from benchmarks.fleet_model import Fleet
+from benchmarks.fleet_state import Free, Size
 from benchmarks.measures.fleet import COURSE, course
 from tests.servers import shared_server
 from txdoorbell.listening.locktiming import LockTiming

@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks import standbys
 from benchmarks.bench import QUICK_SERVER, Bench, server
 from benchmarks.figures import median, percentile, written
-from benchmarks.fleet_model import SLOT, Fleet, Size, Tally
+from benchmarks.fleet_model import SLOT, Fleet
+from benchmarks.fleet_state import Size, Tally
 from benchmarks.outcome import Outcome, Table, Target
 from txdoorbell.listening.holders import AGE
 

@@ -1,13 +1,11 @@
 """One session that listens: set up, kept in step with the wanted channels, and watched."""
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python import log
-from twisted.python.failure import Failure
 
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
@@ -18,6 +16,7 @@ from txdoorbell.listening.probe import Prober
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
 from txdoorbell.listening.session import DatabaseError, SessionEnded
+from txdoorbell.listening.soletask import SoleTask
 from txdoorbell.notification import Hearable, quote_identifier
 
 if TYPE_CHECKING:
@@ -102,10 +101,10 @@ class HearingSession:
         self._report = report
         self._wanted = channels
         self._committed: frozenset[str] | None = None
-        self._working = False
         self._pooled = False
         self._probed = False
         self._session = connector.session(self._lost)
+        self._task = SoleTask(self._session, _FORESEEN)
         self._prober = Prober(reactor, connector, timing, retry, self, announcer, watch)
         self._heartbeat = Heartbeat(
             reactor,
@@ -139,13 +138,13 @@ class HearingSession:
 
     def start(self) -> None:
         """Connect, and go on."""
-        self._work(self._establish())
+        self._task.begin(self._establish())
 
     def update(self, channels: frozenset[str]) -> None:
         """Want these channels and no others."""
         self._wanted = channels
-        if self._committed is not None and not self._working:
-            self._work(self._keep_step())
+        if self._committed is not None and not self._task.busy:
+            self._task.begin(self._keep_step())
 
     def probe(self) -> Deferred[float]:
         """Probe now; see :meth:`txdoorbell.listening.probe.Prober.probe`."""
@@ -155,20 +154,6 @@ class HearingSession:
         """End, and tell nothing more."""
         self._stop("the listener has closed its session")
         self._session.close()
-
-    def _work(self, task: Coroutine[Deferred[object], object, None]) -> None:
-        self._working = True
-        Deferred.fromCoroutine(task).addBoth(self._worked)
-
-    def _worked(self, result: Failure | None) -> None:
-        self._working = False
-        if isinstance(result, Failure):
-            self._failed(result)
-
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(*_FORESEEN):
-            log.err(failure)
-        self._session.end(str(failure.value))
 
     async def _establish(self) -> None:
         await self._connector.connect(self._session)
@@ -184,8 +169,8 @@ class HearingSession:
         await self._keep_step()
 
     def _serve(self) -> None:
-        if not self._working:
-            self._work(self._keep_step())
+        if not self._task.busy:
+            self._task.begin(self._keep_step())
 
     async def _keep_step(self) -> None:
         while self._committed is not None:
@@ -230,7 +215,9 @@ class HearingSession:
             self._probed = True
             return succeed(None)
         ready: Deferred[None] = Deferred()
-        Deferred.fromCoroutine(self._call_the_roll()).addCallbacks(ready.callback, self._failed)
+        Deferred.fromCoroutine(self._call_the_roll()).addCallbacks(
+            ready.callback, self._task.failed
+        )
         return ready
 
     async def _call_the_roll(self) -> None:

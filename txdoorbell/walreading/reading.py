@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
-from twisted.python import log
-from twisted.python.failure import Failure
 
 from txdoorbell.listening.announcer import Announcer
 from txdoorbell.listening.connector import Connector, Timing
 from txdoorbell.listening.lifecycle import Life
-from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.queuewatch import QueueWatch
 from txdoorbell.listening.resolver import LookupFailed
 from txdoorbell.listening.session import DatabaseError, SessionEnded
+from txdoorbell.listening.soletask import SoleTask
 from txdoorbell.notification import Hearable
 from txdoorbell.walreading.changes import Table, tables_in
 from txdoorbell.walreading.directory import Directory
@@ -70,7 +68,7 @@ class LogSession:
         self._announcer = announcer
         self._report = report
         self._committed: frozenset[str] | None = None
-        self._working = self._over = self._probed = False
+        self._over = self._probed = False
         self._refusals, self._refused = 0, set[str]()
         self._again: IDelayedCall | None = None
         self._directory = Directory(wanted)
@@ -81,8 +79,9 @@ class LogSession:
         self._directory.private = self._prober.channel
         parts = reactor, connector, timing, publisher, gauge
         self._pair = Pair(*parts, self._lost, hold, streaming=streaming)
+        self._task = SoleTask(self._pair, _FORESEEN)
         hearers = Hearers(notified, report.changed, self._prober.hear)
-        self._teller = Teller(reactor, self._directory, hearers, self._pair.look, self._failed)
+        self._teller = Teller(reactor, self._directory, hearers, self._pair.look, self._task.failed)
 
     # -- what the machine needs
 
@@ -108,14 +107,14 @@ class LogSession:
 
     def start(self) -> None:
         """Connect, and go on."""
-        self._work(self._establish())
+        self._task.begin(self._establish())
 
     def update(self, wanted: frozenset[str]) -> None:
         """Want these channels and tables, and no others."""
         self._directory.wanted = wanted
         self._refusals = 0
-        if self._committed is not None and not self._working:
-            self._work(self._keep_step())
+        if self._committed is not None and not self._task.busy:
+            self._task.begin(self._keep_step())
 
     def probe(self) -> Deferred[float]:
         """Probe now; see :meth:`txdoorbell.listening.probe.Prober.probe`."""
@@ -134,20 +133,6 @@ class LogSession:
         self._report.lost(self, reason)
 
     # -- setting up, and keeping in step with what is wanted
-
-    def _work(self, task: Coroutine[Deferred[object], object, None]) -> None:
-        self._working = True
-        Deferred.fromCoroutine(task).addBoth(self._worked)
-
-    def _worked(self, result: Failure | None) -> None:
-        self._working = False
-        if isinstance(result, Failure):
-            self._failed(result)
-
-    def _failed(self, failure: Failure) -> None:
-        if not failure.check(*_FORESEEN):
-            log.err(failure)
-        self._pair.end(one_line(failure.value))
 
     async def _establish(self) -> None:
         wanted = self._directory.wanted
@@ -174,7 +159,7 @@ class LogSession:
 
     def _is_following(self) -> bool:
         """Say whether other tables are being looked for, by somebody else than a probe."""
-        return self._working or self._again is not None
+        return self._task.busy or self._again is not None
 
     def _tables(self) -> frozenset[Table]:
         return tables_in(self._committed or ())
@@ -223,8 +208,8 @@ class LogSession:
 
     def _try_again(self) -> None:
         self._again = None
-        if not self._working:
-            self._work(self._keep_step())
+        if not self._task.busy:
+            self._task.begin(self._keep_step())
 
     def _cancel_again(self) -> None:
         call, self._again = self._again, None
@@ -243,7 +228,7 @@ class LogSession:
             self._probed = True
             return succeed(None)
         ready: Deferred[None] = Deferred()
-        Deferred.fromCoroutine(self._check()).addCallbacks(ready.callback, self._failed)
+        Deferred.fromCoroutine(self._check()).addCallbacks(ready.callback, self._task.failed)
         return ready
 
     async def _check(self) -> None:
