@@ -153,16 +153,8 @@ LOST_SQL = (
 """Names, of those given with their keys, the locks that this session doesn't hold."""
 
 
-def holders_sql(schema: str | None = SCHEMA) -> str:
-    """
-    Return a query for those who hold locks, by an array of names and one of keys.
-
-    Its rows: name, the host's name or its address, the process id there, since when in epoch
-    seconds, and the lease's number, each None where it isn't known; and how many other sessions
-    show that they stand by. A lock that is free has none.
-
-    :param schema: None when there is no table: then only what the server shows is known.
-    """
+def _known(schema: str | None) -> tuple[str, str]:
+    """Return what is known of the holder ``held`` as columns, and where that is joined from."""
     if schema is None:
         known = "pg_catalog.host(session.client_addr), null::int4, null::float8, null::int8"
         source = "pg_catalog.pg_stat_activity as session on session.pid = held.pid"
@@ -180,7 +172,21 @@ def holders_sql(schema: str | None = SCHEMA) -> str:
             f"{table_name(schema)} as lease"
             " on lease.name = wanted.name and lease.backend = held.pid"
         )
-    # Both views are functions that copy all that there is: each is read once.
+    return known, source
+
+
+def holders_sql(schema: str | None = SCHEMA) -> str:
+    """
+    Return a query for those who hold locks, by an array of names and one of keys.
+
+    Its rows: name, the host's name or its address, the process id there, since when in epoch
+    seconds, and the lease's number, each None where it isn't known; and how many other sessions
+    show that they stand by. A lock that is free has none.
+
+    :param schema: None when there is no table: then only what the server shows is known.
+    """
+    known, source = _known(schema)
+    # The view is a function that copies all that there is: it is read once.
     return (
         "with seen as materialized (select held.classid, held.objid, held.pid"
         f" from pg_catalog.pg_locks as held where {_OURS}"
