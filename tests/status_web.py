@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from twisted.internet.address import IPv4Address, UNIXAddress
@@ -15,6 +16,8 @@ from tests.bells import BellTestCase
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.status.access import Access
 from txdoorbell.status.site import StatusResource, StatusSite
+
+NO_METRICS = None if find_spec("prometheus_client") else "prometheus-client is not installed"
 
 TOKEN = "correct-horse-battery-staple"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.bells import BellTestCase
-from tests.status_web import WebTestCase
+from tests.status_web import NO_METRICS, WebTestCase
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import Loop
 from txdoorbell.status import DoorbellStatus, LockStatus
@@ -21,14 +21,6 @@ from txdoorbell.testing import FakeListener
 HELD = LockStatus("bills", "holding", 7, 940.0, "anna", 4711, 2, "taken")
 ELSEWHERE = LockStatus("bills", "standby", 8, 1000.0, "berta", 12, 1, "another session holds it")
 REFUSED = LockStatus("bills", "refused", reason="a pooler in <transaction> mode")
-
-try:
-    import prometheus_client
-except ImportError as error:
-    NO_METRICS: str | None = str(error)
-else:
-    NO_METRICS = None
-    del prometheus_client
 
 
 class FleetTestCase(BellTestCase):

@@ -8,27 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import txdoorbell
-from tests.status_web import WebTestCase
+from tests.status_web import NO_METRICS, WebTestCase
 from txdoorbell.status.metrics import METRICS
 
 PAGE = Path(txdoorbell.__file__).resolve().parent.parent / "docs" / "status.rst"
 
 
-try:
-    from prometheus_client.parser import text_string_to_metric_families
-
-    MISSING = None
-except ImportError as error:
-    MISSING = str(error)
-
-
 class MetricsTests(WebTestCase):
     """What ``/metrics`` says."""
 
-    skip = MISSING
+    skip = NO_METRICS
 
     def metrics(self) -> dict[tuple[str, ...], float]:
         """Return each sample by its name and its labels' values."""
+        from prometheus_client.parser import text_string_to_metric_families
+
         families = text_string_to_metric_families(self.ask("/metrics").body)
         return {
             (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value

@@ -7,6 +7,7 @@ from dataclasses import replace
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.bells import BellTestCase
+from tests.status_web import NO_METRICS
 from txdoorbell.status import DoorbellStatus, WalStatus
 from txdoorbell.status.figures import size
 from txdoorbell.status.history import History
@@ -18,14 +19,6 @@ TABLES = "jobs", "shop.mail"
 RUNG = {"public.jobs": 7, "shop.<mail>": 1}
 READS = WalStatus("listening", "reads", 940.0, "db:5432/app", TABLES, 0.003, 2**20, RUNG)
 REFUSED = WalStatus("waiting", "wal_level is <replica>", 940.0, "db:5432/app", (), None, None)
-
-try:
-    import prometheus_client
-except ImportError as error:
-    NO_METRICS: str | None = str(error)
-else:
-    NO_METRICS = None
-    del prometheus_client
 
 
 class WalTests(BellTestCase):

@@ -6,7 +6,7 @@ import json
 
 from tests.commands import Command, CommandTestCase
 from tests.servers import execute
-from tests.test_status_wal import NO_METRICS
+from tests.status_web import NO_METRICS
 from tests.waiting import wait_for
 from tests.walservers import logical_server
 from txdoorbell.embedded import PostgresServer

@@ -110,10 +110,7 @@ class Ear:
     def listening(self, channels: frozenset[str], fresh: bool) -> None:
         """Make good what could not be heard before this LISTEN was committed."""
         self.listened = channels if fresh else self.listened | channels
-        if fresh:
-            self._wiring.ring_all(Cause.RECONNECT)
-        else:
-            self._wiring.ring_missed(channels)
+        self._wiring.ring_missed(channels, fresh=fresh)
 
     def state_changed(self, state: State, reason: str) -> None:
         """Cast the safety net more often while nothing is heard."""

@@ -9,7 +9,6 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
 from txdoorbell.loops.awaiting import logged
-from txdoorbell.loops.causes import Cause
 from txdoorbell.notification import Hearable, Source, State
 from txdoorbell.ringing.ear import Ear
 from txdoorbell.ringing.wiring import Wiring
@@ -138,10 +137,7 @@ class LogAudience:
         if self._ear is None:
             return
         self.listened = channels if fresh else self.listened | channels
-        if fresh:
-            self._wiring.ring_all(Cause.RECONNECT)
-        else:
-            self._wiring.ring_missed(channels)
+        self._wiring.ring_missed(channels, fresh=fresh)
 
     def state_changed(self, state: State, reason: str) -> None:
         """Let the ear judge whether all is heard."""

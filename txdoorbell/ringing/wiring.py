@@ -126,8 +126,15 @@ class Wiring:
         for loop in self._heard:
             loop.trigger(cause)
 
-    def ring_missed(self, channels: frozenset[str]) -> None:
-        """Ring those who hear any of these channels, or of these tables."""
+    def ring_missed(self, channels: frozenset[str], *, fresh: bool) -> None:
+        """
+        Ring those who may have missed something: who hear any of these channels, or tables.
+
+        :param fresh: whether the session is a new one, by which everybody may have.
+        """
+        if fresh:
+            self.ring_all(Cause.RECONNECT)
+            return
         for loop, heard in self._heard.items():
             missed = (heard | self._heard_of[loop]) & channels
             if missed:
