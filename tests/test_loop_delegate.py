@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from functools import partial
 
-from tests.loops import Boom, LoopCase, Scripted
+from tests.loops import Boom, LoopCase, Scripted, noting
 from txdoorbell.loop import DelegateLoop, Loop, LoopBase
 
 
@@ -42,6 +42,27 @@ class DelegateLoopTests(LoopCase):
         self.trigger(loop)
         self.assertEqual((first.calls, second.calls, third.calls), (1, 3, 1))
         self.assertQuiet(loop)
+
+    def test_order(self) -> None:
+        """They are called in the order in which they are returned, whichever it was before."""
+        called: list[str] = []
+        first, second, third = (noting(called, name) for name in "abc")
+        listed = [first, second]
+        loop = self.started(DelegateLoop(self.clock, lambda: listed))
+        for order in ([second, first], [third, second, first], [first, third], [third, first]):
+            listed[:] = order
+            self.trigger(loop)
+        self.assertEqual("".join(called), "ab" + "ba" + "cba" + "ac" + "ca")
+
+    def test_order_of_those_that_wake(self) -> None:
+        """Those whose time has come are called in that order too."""
+        first, second = self.scripted(0, 0, None), self.scripted(0, 0, None)
+        called: list[str] = []
+        listed = [noting(called, "a", first), noting(called, "b", second)]
+        self.started(DelegateLoop(self.clock, lambda: listed))
+        listed.reverse()
+        self.clock.pump([5, 5])
+        self.assertEqual("".join(called), "ab" + "ba" + "ba")
 
     def test_sleepers(self) -> None:
         """A function that sleeps is woken, if it is still among them."""

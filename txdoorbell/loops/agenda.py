@@ -70,11 +70,10 @@ class Agenda:
         """
         known = self._processors.get(processor.key)
         if known is not None:
-            if known.options != processor.options:
-                raise ValueError(
-                    f"{processor.name} has been added already, with other options: remove it first"
-                )
-            return
+            if known.options == processor.options:
+                return
+            why = "has been added already, with other options: remove it first"
+            raise ValueError(f"{processor.name} {why}")
         self._added += 1
         processor.order = (-processor.priority, self._added)
         self._processors[processor.key] = processor
@@ -100,15 +99,19 @@ class Agenda:
 
     def replace(self, keys: Collection[Hashable]) -> Iterable[Processor]:
         """
-        Make the processors those given: new ones are added, those missing removed.
+        Make the processors those given, in that order: new ones are added, those missing removed.
 
         :returns: the ones that were removed.
         """
         wanted = dict.fromkeys(keys)
         removed = [self.remove(key) for key in list(self._processors) if key not in wanted]
-        for key in wanted:
-            if key not in self._processors:
-                self.add(Processor(key))  # type: ignore[arg-type]  # it checks that it is callable
+        for key in [key for key in wanted if key not in self._processors]:
+            self.add(Processor(key))  # type: ignore[arg-type]  # it checks that it is callable
+        called = [self._processors[key] for key in wanted]
+        if called != self._ordered():
+            for processor, order in zip(called, sorted(map(_ORDER, called)), strict=True):
+                processor.order = order
+            self._reorder()
         return removed
 
     def _indexes(self, processor: Processor) -> list[dict[Processor, None]]:
@@ -130,14 +133,12 @@ class Agenda:
 
         :returns: whether there is anyone.
         """
-        heard = False
-        for channel in (None, *channels):
-            for table in (self._plain, self._choosy):
-                for processor in table.get(channel, ()):
-                    self.make_due(processor, RECONNECT)
-                    heard = True
-        self.rung += heard
-        return heard
+        tables = (self._plain, self._choosy)
+        heard = [p for name in (None, *channels) for table in tables for p in table.get(name, ())]
+        for processor in heard:
+            self.make_due(processor, RECONNECT)
+        self.rung += bool(heard)
+        return bool(heard)
 
     def notified(self, notification: Hearable) -> bool:
         """
@@ -279,9 +280,8 @@ class Agenda:
             processor.cause = min(self._everyone or REMAINING, REMAINING)
         for processor, cause in self._due.items():
             processor.cause = min(processor.cause, cause)
-        for channel in self._channels:
-            for processor in self._plain_on(channel):
-                processor.cause = RING
+        for processor in chain.from_iterable(map(self._plain_on, self._channels)):
+            processor.cause = RING
 
     def end_run(self) -> None:
         """Count every ring up to the beginning of this run as covered."""
