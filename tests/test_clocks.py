@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from twisted.internet import reactor
@@ -12,7 +13,7 @@ from twisted.trial.unittest import SkipTest, SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from tests.stepping_clock import SteppingClock
-from txdoorbell.clocks import SteadyClock, boottime, monotonic_of, sleepless_of
+from txdoorbell.clocks import SteadyClock, boottime, monotonic_of, running_out, sleepless_of
 
 
 class SteadyClockTests(SynchronousTestCase):
@@ -127,3 +128,11 @@ class MonotonicTests(SynchronousTestCase):
         monotonic = monotonic_of(clock)
         clock.advance(7)
         self.assertEqual((monotonic(), sleepless_of(clock)()), (7, 7))
+
+    def test_running_out(self) -> None:
+        """A length of time on a test's clock is over, too, when it has really passed."""
+        clock = Clock()
+        clock.advance(7)
+        short, long = running_out(clock.seconds, 0), running_out(clock.seconds, 1e9)
+        self.assertEqual((short(), long()), (math.inf, 7))
+        self.assertIs(running_out(time.monotonic, 0), time.monotonic)

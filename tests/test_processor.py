@@ -1,5 +1,6 @@
 """The options of a function, checked when it is added, and its time budget."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -157,6 +158,19 @@ class BudgetTests(LoopCase):
         self.assertTrue(budget.over_budget())
         budget = self.given(TakingAtWill, budget=3)
         self.assertEqual(budget.remaining(), 3.0)
+
+    def test_really_used_up(self) -> None:
+        """Real time counts too: a function that works on ends on a clock that stands still."""
+
+        def at_work(budget: TimeBudget) -> None:
+            while not budget.over_budget():
+                self.assertLess(time.monotonic(), deadline, "waited in vain to be over budget")
+            left.append(budget.remaining())
+
+        left: list[float] = []
+        deadline = time.monotonic() + 5
+        self.build(at_work, budget=0.02)
+        self.assertEqual(left, [0.0])
 
     def test_of_the_loop(self) -> None:
         """The loop's ``budget`` holds for functions that have none."""

@@ -8,6 +8,7 @@ of what it delays.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -32,6 +33,19 @@ def monotonic_of(reactor: IReactorTime) -> Callable[[], float]:
     if own is not None:
         return own
     return time.monotonic if reactor.seconds is runtime.seconds else reactor.seconds
+
+
+def running_out(monotonic: Callable[[], float], seconds: float) -> Callable[[], float]:
+    """
+    Return a clock for a length of time that is over when it has really passed, if not before.
+
+    A test's clock stands still while a function is at work, which may wait for its time to be up.
+    Once so many seconds have passed on the system's clock too, such a clock says infinity.
+    """
+    if monotonic is time.monotonic:
+        return monotonic
+    end = time.monotonic() + seconds
+    return lambda: math.inf if time.monotonic() >= end else monotonic()
 
 
 def boottime() -> float:

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python import log
 from twisted.python.failure import Failure
 
+from txdoorbell.clocks import running_out
 from txdoorbell.loops.awaiting import waiting_for
 from txdoorbell.loops.call import PENDING, Call
 from txdoorbell.loops.jobs import Job
@@ -104,7 +105,8 @@ class Caller:
         return self.active
 
     def _with_what_it_takes(self, work: Processor) -> object:
-        budget = TimeBudget(work.budget or self._policy.budget, self._monotonic)
+        seconds = work.budget or self._policy.budget
+        budget = TimeBudget(seconds, running_out(self._monotonic, seconds))
         self._call = Call(work, self._ended, budget)
         given = {"budget": budget, "lease": self.lease}
         function = partial(work.function, **{name: given[name] for name in work.takes})
