@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import operator
+from copy import deepcopy
 from dataclasses import FrozenInstanceError
+from typing import cast
 
 from twisted.internet.defer import CancelledError, Deferred
 
@@ -29,6 +32,19 @@ class StatusTests(BellTestCase):
         self.assertRaises(FrozenInstanceError, setattr, status, "running", False)
         self.successResultOf(bell.stopService())
         self.assertTrue(status.running)
+
+    def test_immutable_throughout(self) -> None:
+        """Nor can what is in it; so it can be hashed, and copied."""
+        bell = self.running()
+        status = bell.status()
+        runs = cast("dict[str, int]", status.loops[0].runs)
+        self.assertRaises(TypeError, operator.setitem, runs, "ring", 7)
+        self.assertRaises(TypeError, runs.update, ring=7)
+        self.assertRaises(TypeError, runs.pop, "ring")
+        self.assertEqual(hash(status), hash(deepcopy(status)))
+        self.assertEqual(status, deepcopy(status))
+        status.as_dict()["loops"][0]["runs"]["ring"] = 7
+        self.assertEqual(status, bell.status())
 
     def test_json(self) -> None:
         """It can be written as JSON."""

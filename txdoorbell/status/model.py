@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from txdoorbell.loops.histogram import Durations
+from txdoorbell.status.counts import Counts, plain
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ class LoopStatus:
     functions: tuple[FunctionStatus, ...]
     lock: LockStatus | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "runs", Counts(self.runs))
+        object.__setattr__(self, "finds", Counts(self.finds))
+
 
 @dataclass(frozen=True)
 class ChannelStatus:
@@ -139,6 +144,9 @@ class WalStatus:
     retained_bytes: int | None
     rung: Mapping[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rung", Counts(self.rung))
+
 
 @dataclass(frozen=True)
 class DoorbellStatus:
@@ -166,4 +174,4 @@ class DoorbellStatus:
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain dicts, lists and values, for JSON."""
-        return asdict(self)
+        return {name: plain(value) for name, value in asdict(self).items()}
