@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from inspect import signature
+from typing import Any
+
 from twisted.application.service import Application, IService, Service
 from twisted.internet.defer import Deferred
 
 from tests.bells import BellTestCase
 from tests.stepping_clock import SteppingClock
+from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import DelegateLoop, Loop
 from txdoorbell.notification import ListenerStopped, State
+from txdoorbell.switchboard import Switchboard
 from txdoorbell.testing import FakeListener
 
 
@@ -157,6 +163,22 @@ class LoopTests(BellTestCase):
         """The first loop may be made by its user, with its own settings."""
         loop = Loop(self.clock, name="mine")
         self.assertIs(self.build(loop=loop).loop, loop)
+
+    def test_subclass(self) -> None:
+        """What a doorbell lends from its parts is in its class, so a subclass may build on it."""
+        added = []
+
+        class Counting(Doorbell):
+            def add(self, processor: Callable[[], object], **options: Any) -> None:
+                added.append(processor)
+                super().add(processor, **options)
+
+        bell = Counting(self.clock, listener=FakeListener(self.clock))
+        bell.add(self.noting("process"), channels=["jobs"])
+        self.assertEqual([*bell.loop.get_processors()], added)
+        self.assertIn("jobs", bell.channels)
+        self.assertEqual(signature(Doorbell.subscribe), signature(Switchboard.subscribe))
+        self.assertIn("gives up for good", Doorbell.on_resign.__doc__ or "")
 
 
 class CatchUpTests(BellTestCase):

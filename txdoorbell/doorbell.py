@@ -101,7 +101,6 @@ class Doorbell(Wired, Lent, MultiService):
         self._clock = SteadyClock(reactor)
         check_seconds("slow_after", slow_after)
         self._guard, self._leaving = guard_of(reactor, self._clock_stepped, slow_after), Leaving()
-        self.when_stopped, self.on_resign = self._leaving.when_stopped, self._leaving.on_resign
         self.switchboard = Switchboard()
         self._streams = Streams(self.switchboard)
         self._wiring = Wiring(self.switchboard, channels)
@@ -121,7 +120,6 @@ class Doorbell(Wired, Lent, MultiService):
             self._clock, self.listener, self.switchboard, lock_interval, max_loops, hosts
         )
         self.loop = loop or Loop(reactor)
-        self._lend(self.switchboard, self.loop)
         self.add_loop(self.loop, lock=lock)
         self.add_tables(tables)
 

@@ -90,7 +90,9 @@ class Loop(LoopBase):
         :param handler: has the parts of :class:`~txdoorbell.processor.Handler`.
         :param blocking: whether its ``run`` goes to a thread; None asks its attribute ``blocking``,
             and without that it does.
-        :returns: the handler, which :meth:`remove`, :meth:`mute` and :attr:`wakeups` know it by.
+        :returns: the handler, which :meth:`remove`,
+            :meth:`~txdoorbell.loops.loopbase.LoopBase.mute` and
+            :attr:`~txdoorbell.loops.loopbase.LoopBase.wakeups` know it by.
         :raises TypeError: when a part of the protocol is missing; the text names it.
         """
         self._add(handler_processor(handler, blocking))
