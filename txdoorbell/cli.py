@@ -8,46 +8,22 @@ and 2 for wrong usage. No password is shown.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from twisted.logger import (
-    FilteringLogObserver,
-    ILogObserver,
-    LogLevel,
-    LogLevelFilterPredicate,
-    globalLogBeginner,
-    textFileLogObserver,
-)
-
-from txdoorbell.commands.arguments import add_command, checked
 from txdoorbell.commands.check_command import add_check
 from txdoorbell.commands.drill_command import add_drill
-from txdoorbell.commands.once import run_once
+from txdoorbell.commands.once_command import add_once
 from txdoorbell.commands.ring_command import add_ring
 from txdoorbell.commands.sql_command import add_sql
 from txdoorbell.commands.watch_command import add_watch
 from txdoorbell.embedded import EmbeddedUnavailable
 from txdoorbell.listening.driver import DriverMissing
 from txdoorbell.process.words import not_understood
-from txdoorbell.settling.load import import_from_here, load_processor
 from txdoorbell.status.command import add_status
 
 __all__ = ["main"]
-
-_ONCE_EXAMPLES = """\
-examples:
-  txdoorbell once jobs:process
-  txdoorbell once shop.outbox:relay shop.store:subscription.runner
-
-Modules may lie in the current directory. What a function asks for is done, work that
-remains included; a time at which it wants to run again is not waited for.
-
-exit status: 0 when all went well, 1 when one failed (its traceback is on stderr, and
-the others have run), 2 for wrong usage.
-"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"txdoorbell {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_ring(commands)
-    _add_once(commands)
+    add_once(commands)
     add_check(commands)
     add_watch(commands)
     add_sql(commands)
@@ -100,34 +76,3 @@ def _version() -> str:
         return version("txdoorbell")
     except PackageNotFoundError:
         return "(not installed)"
-
-
-def _add_once(commands: Any) -> None:
-    text = "Run functions, or handler objects, once: one at a time, without listening."
-    once = add_command(commands, "once", "run functions once", text, _ONCE_EXAMPLES)
-    once.add_argument("processors", metavar="MODULE:NAME", nargs="+", type=checked(_processor))
-    once.set_defaults(run=_once)
-
-
-def _processor(text: str) -> object:
-    import_from_here()
-    return load_processor(text)
-
-
-def _once(options: argparse.Namespace) -> NoReturn:
-    from twisted.internet.task import react
-
-    globalLogBeginner.beginLoggingTo([_complaints()], redirectStandardIO=False)
-
-    async def once(reactor: Any) -> None:
-        errors = await run_once(reactor, options.processors)
-        if errors:
-            raise SystemExit(f"txdoorbell once: {errors} failed; see above")
-
-    react(once)
-
-
-def _complaints() -> ILogObserver:
-    """Return an observer that writes warnings and errors to stderr."""
-    worth_it = LogLevelFilterPredicate(defaultLogLevel=LogLevel.warn)
-    return FilteringLogObserver(textFileLogObserver(sys.stderr), [worth_it])

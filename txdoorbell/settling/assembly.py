@@ -16,7 +16,7 @@ from txdoorbell.ringing.watched import WatchedDoorbell
 from txdoorbell.settling.functions import Changes, Plan, Roster
 from txdoorbell.settling.settings import LoopOptions, Settings
 
-__all__ = ["Assembly", "listener_options", "wal_options"]
+__all__ = ["Assembly", "listener_options", "loop_arguments", "wal_options"]
 
 
 class Assembly:
@@ -86,9 +86,7 @@ class Assembly:
                 self.bell.add_loop(loop, lock=options.lock)
 
     def _loop(self, options: LoopOptions) -> Loop:
-        given = asdict(options)
-        del given["lock"]
-        return Loop(self._reactor, **given)
+        return Loop(self._reactor, **loop_arguments(options))
 
 
 def listener_options(settings: Settings) -> dict[str, Any]:
@@ -103,6 +101,13 @@ def listener_options(settings: Settings) -> dict[str, Any]:
         "probe_timeout": settings.probe.timeout,
         "backoff": backoff_policy(retry.initial, retry.maximum, retry.factor),
     }
+
+
+def loop_arguments(options: LoopOptions) -> dict[str, Any]:
+    """Return what a loop is told."""
+    given = asdict(options)
+    del given["lock"]
+    return given
 
 
 def wal_options(settings: Settings) -> dict[str, Any]:
