@@ -181,6 +181,7 @@ class OneHostTests(FleetTestCase):
         self.assertIn("lock 'billing' is refused: a pooler is in between", bell.status().unready)
         self.listener_of(bell).lose()
         self.after(0)
+        self.assertEqual(self.lock_of(bell), lock)
         self.listener_of(bell).regain()
         self.after(1.5)
         texts = [text for text in self.logged_texts() if "refused" in text]

@@ -19,8 +19,8 @@ TABLE = """
 event       stopped  apart     refused   standby  arriving  aiming   trying     holding    releasing
 begin       apart    -         -         -        -         -        -          -          aiming
 opened      -        arriving  arriving  -        -         -        -          -          -
-refused     -        refused   -         -        -         -        -          -          -
-closed      -        -         apart     apart    apart     apart    apart      apart      stopped
+refused     -        refused   refused   -        -         -        -          -          -
+closed      -        -         -         apart    apart     apart    apart      apart      stopped
 freed       -        -         -         aiming   aiming    -        -          -          -
 round       -        -         -         trying   -         -        -          -          -
 aimed       -        -         -         -        trying    trying   -          -          -

@@ -111,8 +111,8 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
 
     ignored(Election.begin, stopped, releasing)
     ignored(Election.opened, apart, refused)
-    ignored(Election.refused, apart)
-    ignored(Election.closed, refused, standby, arriving, aiming, trying, holding, releasing)
+    ignored(Election.refused, apart, refused)
+    ignored(Election.closed, standby, arriving, aiming, trying, holding, releasing)
     ignored(Election.freed, standby, arriving, trying)
     ignored(Election.round, standby)
     ignored(Election.aimed, arriving, aiming)
@@ -133,6 +133,7 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
         candidate.enter(Stage.STANDBY, "there is a session")
 
     @apart.upon(Election.refused).to(refused)
+    @refused.upon(Election.refused).loop()
     def be_refused(election: Election, candidate: Candidate, reason: str) -> None:
         candidate.enter(Stage.REFUSED, reason)
 
@@ -203,7 +204,6 @@ def _machine() -> Callable[[Candidate], Election]:  # noqa: C901, PLR0915 - one 
     def lose(election: Election, candidate: Candidate) -> None:
         candidate.lose(Stage.STANDBY, "its session lives on, and doesn't hold it any more")
 
-    @refused.upon(Election.closed).to(apart)
     @standby.upon(Election.closed).to(apart)
     @holding.upon(Election.closed).to(apart)
     def part(election: Election, candidate: Candidate, reason: str) -> None:

@@ -48,8 +48,8 @@ class LockStatus:
 
     :ivar name: the lock's.
     :ivar state: ``holding`` (the loop runs here), ``standby`` (another session holds it),
-        ``refused`` (it can't be had on this session), ``waiting`` (there is no session to ask on,
-        or this process holds as many locks as it may) or ``stopped``.
+        ``refused`` (it can't be had on this session, or the last one), ``waiting`` (there is no
+        session to ask on, or this process holds as many locks as it may) or ``stopped``.
     :ivar number: of this host's lease, or of the lease that the holder has; None where there is no
         table of leases.
     :ivar since: when that lease began; None when that isn't known.
