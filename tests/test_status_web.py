@@ -170,6 +170,11 @@ class ProtocolTests(WebTestCase):
             self.assertEqual(answer.status, 403, host)
             self.assertNotIn("listening", answer.body)
 
+    def test_no_host(self) -> None:
+        """A Host header that is no host with a port is nobody's name, whatever it begins with."""
+        for host in ("127.0.0.1:8765@evil", "localhost:evil", "[::1]evil", "[::1", "localhost:1:2"):
+            self.assertEqual(self.ask("/status.json", host=host).status, 403, host)
+
     def test_unix(self) -> None:
         """A Unix socket has no name, so any will do."""
         self.local = UNIXAddress("/run/doorbell.sock")
@@ -182,6 +187,14 @@ class ProtocolTests(WebTestCase):
         linked = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
         self.assertEqual(self.ask("/", **linked).status, 200)
         self.assertEqual(self.ask("/", sec_fetch_site="same-origin").status, 200)
+
+    def test_other_origins(self) -> None:
+        """Nor does one that says by Origin alone for whom it asks."""
+        for origin in ("http://evil.example", "http://127.0.0.1:8766", "null"):
+            answer = self.ask("/status.json", host="127.0.0.1:8765", origin=origin)
+            self.assertEqual(answer.status, 403, origin)
+        ours = self.ask("/status.json", host="127.0.0.1:8765", origin="http://127.0.0.1:8765")
+        self.assertEqual(ours.status, 200)
 
 
 class ActionTests(WebTestCase):

@@ -12,6 +12,7 @@ we say that it may, which we never do.
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,8 @@ __all__ = ["SHORTEST_TOKEN", "Access", "check_token", "host_of", "read_token"]
 
 SHORTEST_TOKEN = 16
 """Characters: what is shorter can be guessed."""
+
+_HOST = re.compile(r"(?:\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[^][:@/\s]+))(?::[0-9]*)?")
 
 _log = Logger()
 
@@ -77,10 +80,13 @@ def read_token(path: Path) -> str:
 
 
 def host_of(header: str) -> str:
-    """Return the host in a ``Host`` header, without its port and the brackets of IPv6."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0].lower()
-    return header.partition(":")[0].lower().removesuffix(".")
+    """
+    Return the host in a ``Host`` header, without its port and the brackets of IPv6.
+
+    :returns: empty for what is no host, or no host with a port.
+    """
+    found = _HOST.fullmatch(header.strip().lower())
+    return "" if found is None else (found["v6"] or found["name"]).removesuffix(".")
 
 
 class Access:
@@ -108,6 +114,9 @@ class Access:
         site, mode = request.getHeader("sec-fetch-site"), request.getHeader("sec-fetch-mode")
         if site in ("cross-site", "same-site") and mode != "navigate":
             return "requests from other sites are not answered"
+        origin = request.getHeader("origin")
+        if origin is not None and origin.partition("://")[2].lower() != (host or "").lower():
+            return "the request comes from another origin"
         return None
 
     def _is_ours(self, name: str, address: IAddress) -> bool:
@@ -116,11 +125,7 @@ class Access:
         return local is None or name in self._hosts or name == local.lower()
 
     def refusal_to_act(self, request: Request) -> str | None:
-        """Say why a request must not change anything; None when it may."""
-        origin = request.getHeader("origin")
-        host = request.getHeader("host") or ""
-        if origin is not None and origin.partition("://")[2].lower() != host.lower():
-            return "the request comes from another origin"
+        """Say why a request that may be answered must not change anything; None when it may."""
         if request.getHeader("sec-fetch-site") not in (None, "same-origin", "none"):
             return "the request comes from another site"
         scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
