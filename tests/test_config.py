@@ -245,12 +245,34 @@ class BadTests(ConfigTestCase):
         self.assertIn("line 1: status: expected a Twisted endpoint", self.only("status = 8765\n"))
         self.assertIn("line 1: status: 'tpc:8765' is no endpoint", self.only('status = "tpc:8765"'))
 
+        said = self.only('status = "tcp:99999:interface=127.0.0.1"')
+        self.assertIn("line 1: status: 'tcp:99999:interface=127.0.0.1' is no endpoint", said)
+        self.assertIn("port 99999 is over 65535", said)
+
+    def test_parts_of_a_dsn(self) -> None:
+        """What libpq calls a part of where to connect is told to go there, and nowhere else."""
+        said = self.refused('[database]\nhost = "db"\nport = 5432\nsslpassword = "geheim"\n')
+        self.assertEqual(
+            [line.split(": ", 1)[1] for line in said],
+            [
+                f"database.{key}: there is no such key; it goes into database.dsn, as {key}=..."
+                for key in ("host", "port", "sslpassword")
+            ],
+        )
+
     def test_no_consequences(self) -> None:
         """What is wrong because something else is isn't told beside it."""
         said = self.only('stop_channel = "doorbell"\nchannels = 3\n')
         self.assertIn("channels: expected", said)
         said = self.only('[[loop]]\nname = 3\n[[function]]\ncall = "os:getpid"\nloop = "mail"\n')
         self.assertIn("loop[0].name: expected a name, not 3", said)
+        said = self.only('[[function]]\ncall = "os:getpid"\ninterested = "wants"\n')
+        self.assertIn("function[0].interested: 'wants': it must be MODULE:NAME", said)
+        both = self.refused(
+            '[[loop]]\nname = "a"\n[[loop]]\nname = "a"\n[[loop]]\nname = "b"\n'
+            '[[function]]\ncall = "os:getpid"\nloop = "other"\n'
+        )
+        self.assertIn("there is no loop other; there are a, b", both[1])
 
     def test_together(self) -> None:
         """Keys that don't go together."""

@@ -10,6 +10,7 @@ from twisted.application.service import Application, IService, Service
 from twisted.internet.defer import Deferred
 
 from tests.bells import BellTestCase
+from tests.logs import LogMixin
 from tests.stepping_clock import SteppingClock
 from txdoorbell.doorbell import Doorbell
 from txdoorbell.loop import DelegateLoop, Loop
@@ -299,7 +300,7 @@ class IdleTests(BellTestCase):
         self.assertIn("idle_timeout", str(error))
 
 
-class StopTests(BellTestCase):
+class StopTests(LogMixin, BellTestCase):
     """Starting, stopping, giving up."""
 
     def test_stop_waits_for_the_active_function(self) -> None:
@@ -431,6 +432,7 @@ class StopTests(BellTestCase):
 
     def test_resigns(self) -> None:
         """A service that has not been listening for too long stops itself, and says so."""
+        self.capture_logs()
         bell = self.running(give_up_after=100)
         bell.on_resign(self.noting("resigned"))
         self.listener.lose()
@@ -438,6 +440,8 @@ class StopTests(BellTestCase):
         self.assertEqual(self.after(99.9), [])
         self.assertEqual(self.after(0.1), ["resigned"])
         self.assertFalse(bell.running)
+        said = "doorbell resigns: it has not been listening for 100 s"
+        self.assertIn(said, self.logged_texts())
 
     def test_does_not_resign_while_it_hears(self) -> None:
         """The patience begins anew with each loss."""

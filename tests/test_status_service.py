@@ -289,6 +289,12 @@ class CommandTests(CommandTestCase):
         self.assertIn("the status page can't be shown: 127.0.0.1:", bell.out)
         self.assertNotIn("Traceback", bell.err + bell.out)
 
+    async def test_no_such_folder(self) -> None:
+        """So is a socket in a folder that isn't there."""
+        bell = self.twistd("-n", "doorbell", "--dsn", "dbname=app", "--status", "unix:/no/such/x")
+        self.assertEqual(await bell.ends(), 1)
+        self.assertIn("can't be shown: /no/such/x.lock: No such file or directory\n", bell.out)
+
     async def test_taken_from_a_daemon(self) -> None:
         """So is one that a daemon can't open: nobody waits for it, nothing is left."""
         with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -272,7 +272,7 @@ class Doorbell(Wired, Lent, MultiService):
         return stop_in_time(self._clock, seconds, reversed(others))
 
     def _resign(self, reason: str) -> None:
-        self.log.error("{bell} resigns: {reason}", bell=self, reason=reason)
+        self.log.error("{name} resigns: {reason}", name=self.name or "doorbell", reason=reason)
         self.stopService().addCallback(lambda _: self._leaving.resigned())
 
     def _clock_stepped(self, step: float) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.service_file import service_settings
 
-__all__ = ["Dsn", "Endpoint", "check_dsn"]
+__all__ = ["Dsn", "Endpoint", "check_dsn", "is_part_of_dsn"]
 
 _ENVIRONMENT = {
     "host": "PGHOST",
@@ -140,6 +140,20 @@ def check_dsn(dsn: str) -> None:
     :raises DriverMissing: when there is nothing to parse it with.
     """
     Dsn(dsn)
+
+
+def is_part_of_dsn(name: str) -> bool:
+    """
+    Say whether libpq knows a keyword of this name.
+
+    :raises DriverMissing: when there is nothing to ask.
+    """
+    if not re.fullmatch("[a-z_]+", name):
+        return False
+    try:
+        return name in _parse(f"{name}=1")
+    except ValueError:
+        return False
 
 
 def _system_user() -> str:

@@ -14,6 +14,7 @@ from txdoorbell.settling.settings import Function, LoopOptions, Settings
 __all__ = ["Changes", "Loaded", "Plan", "Roster", "load_function", "loop_of"]
 
 _FOR_HANDLERS = ("call", "loop", "blocking")
+_IMPORTED = ("call", "interested", "hint")
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def load_function(
     :returns: None when something is wrong.
     """
     found: dict[str, Any] = {}
-    for key in ("call", "interested", "hint"):
+    for key in _IMPORTED:
         spec = getattr(function, key)
         if spec is None or (key == "call" and not spec):
             continue
@@ -143,7 +144,7 @@ def _options(function: Function, found: Mapping[str, object]) -> Iterator[tuple[
     """List the options that differ from those of a function that has none."""
     plain = Function()
     for key in Function.__dataclass_fields__:
-        value = found.get(key, getattr(function, key))
+        value = found.get(key) if key in _IMPORTED else getattr(function, key)
         if key not in ("call", "loop") and value != getattr(plain, key):
             yield key, value
 

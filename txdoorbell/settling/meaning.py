@@ -144,7 +144,7 @@ def _load(number: int, function: Function, settings: Settings, meaning: Meaning)
 
 
 def _check_loop(function: Function, settings: Settings, complain: Any) -> None:
-    names = [loop.name for loop in settings.loop] or [LoopOptions().name]
+    names = list(dict.fromkeys(loop.name for loop in settings.loop)) or [LoopOptions().name]
     name = loop_of(function, settings.loop)
     if name not in names:
         similar = difflib.get_close_matches(name, names, n=1)

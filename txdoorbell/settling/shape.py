@@ -19,6 +19,7 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn, override
 
+from txdoorbell.listening.dsn import is_part_of_dsn
 from txdoorbell.settling.checks import Unexpected
 from txdoorbell.settling.settings import Database, Settings
 from txdoorbell.settling.tomllines import KeyPath, shown
@@ -117,6 +118,8 @@ def _problem(error: BaseException, path: KeyPath) -> Problem:
 
 def _unknown(name: str, cls: type) -> str:
     known = [key.name for key in fields(cls)]
+    if cls is Database and is_part_of_dsn(name):
+        return f"there is no such key; it goes into database.dsn, as {name}=..."
     similar = difflib.get_close_matches(name, known, n=1)
     if similar:
         return f"there is no such key; did you mean {similar[0]}?"

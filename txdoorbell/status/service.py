@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -23,6 +25,7 @@ FIRST_TRY = "tcp:8765:interface=127.0.0.1"
 """Where the first try shows its page, if that port is free."""
 
 _ANY = "tcp:0:interface=127.0.0.1"
+_LAST_PORT = 65535
 
 
 def check_endpoint(text: str) -> str:
@@ -33,6 +36,7 @@ def check_endpoint(text: str) -> str:
     """
     try:
         serverFromString(object(), text)
+        _check_port(text)
     except Exception as error:  # noqa: BLE001 - each kind of endpoint has its own way to complain
         detail = " ".join(str(error).split())
         raise ValueError(
@@ -40,6 +44,13 @@ def check_endpoint(text: str) -> str:
             f"{FIRST_TRY}"
         ) from None
     return text
+
+
+def _check_port(text: str) -> None:
+    # Twisted finds out when it binds.
+    port = re.match("tcp6?:(?:port=)?([0-9]+)(?::|$)", text)
+    if port is not None and int(port[1]) > _LAST_PORT:
+        raise ValueError(f"port {port[1]} is over {_LAST_PORT}")
 
 
 class StatusService(Service):
@@ -152,6 +163,8 @@ def _why(failure: Failure) -> str:
     if isinstance(error, CannotListenError):
         where = error.port if not error.interface else f"{error.interface}:{error.port}"
         return f"{where}: {getattr(error.socketError, 'strerror', None) or error.socketError}"
+    if isinstance(error, OSError) and (path := error.filename2 or error.filename):
+        return f"{os.fsdecode(path)}: {error.strerror}"
     return failure.getErrorMessage()
 
 
