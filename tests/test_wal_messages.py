@@ -80,6 +80,15 @@ class DecoderTests(SynchronousTestCase):
             [(7, [Message("a", b"x"), Message("a", b"")]), (0, [Message("b", b"\0\xff")])],
         )
 
+    def test_messages_of_others(self) -> None:
+        """A message that nobody could want is dropped as it comes, not at the commit."""
+        asked: list[Event] = []
+        decoder = Decoder(asked.append, lambda number, events: None, lambda prefix: prefix == "a")
+        for text in (begin(7), message("b", b"x"), message("a", b"y"), COMMIT):
+            decoder.feed(text)
+        decoder.feed(message("b", b"x", flags=0))
+        self.assertEqual(asked, [Message("a", b"y")])
+
     def test_parts(self) -> None:
         """Transactions that are sent in parts while they are open, two at the same time."""
         for number in (7, 8, 7):

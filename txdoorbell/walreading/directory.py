@@ -52,6 +52,10 @@ class Directory:
             return event.oid in self._asked_as
         return self._is_wanted(event) or event.prefix == self.private
 
+    def is_ours(self, prefix: str) -> bool:
+        """Say whether a message of this prefix may be of interest, perhaps later."""
+        return prefix.startswith(PREFIX) or prefix == self.private
+
     def _is_wanted(self, message: Message) -> bool:
         return message.prefix.startswith(PREFIX) and message.prefix[len(PREFIX) :] in self.wanted
 

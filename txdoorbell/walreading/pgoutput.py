@@ -61,11 +61,19 @@ class Decoder:
 
     :param interesting: whether an event is to be told; it is asked for each once per transaction.
     :param committed: given each transaction with an interesting event.
+    :param kept: whether a message with this prefix is to be kept until then. Others are dropped as
+        they come: there may be millions in a transaction, and each is another one.
     """
 
-    def __init__(self, interesting: Callable[[Event], object], committed: Committed) -> None:
+    def __init__(
+        self,
+        interesting: Callable[[Event], object],
+        committed: Committed,
+        kept: Callable[[str], object] = lambda prefix: True,
+    ) -> None:
         self._interesting = interesting
         self._committed = committed
+        self._kept = kept
         self._current: _Transaction | None = None
         self._streamed: dict[int, _Transaction] = {}
         self._at = 1
@@ -124,8 +132,10 @@ class Decoder:
         begin = at + 9
         end = text.index(0, begin)
         [size] = _WORD.unpack_from(text, end + 1)
-        content = text[end + 5 : end + 5 + size]
-        message = Message(text[begin:end].decode(errors="replace"), content)
+        prefix = text[begin:end].decode(errors="replace")
+        if not self._kept(prefix):
+            return
+        message = Message(prefix, text[end + 5 : end + 5 + size])
         if text[at] & _TRANSACTIONAL:
             self._note(message)
         elif self._interesting(message):
