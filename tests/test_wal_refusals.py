@@ -92,6 +92,21 @@ class RefusalTests(WalTestCase):
         reason = await self.refused("jobs", dsn=f"{self.dsn} user=plain")
         self.assertIn('ALTER ROLE "plain" REPLICATION', reason)
 
+    async def test_lacks_all(self) -> None:
+        """A role that may neither publish nor read is told both statements at once."""
+        self.sql("create role stranger login")
+        self.addCleanup(self.sql, "drop role stranger")
+        reason = await self.refused("jobs", dsn=f"{self.dsn} user=stranger")
+        self.assertIn('CREATE PUBLICATION "txdoorbell" FOR TABLE "public"."jobs"', reason)
+        self.assertIn('ALTER ROLE "stranger" REPLICATION', reason)
+
+    async def test_replicating_on_rds(self) -> None:
+        """Where a role gives that privilege, its members aren't told to ask for it."""
+        self.sql("create role rds_replication", "create role amazon login in role rds_replication")
+        self.addCleanup(self.sql, "drop role amazon", "drop role rds_replication")
+        reason = await self.refused("jobs", dsn=f"{self.dsn} user=amazon")
+        self.assertNotIn("REPLICATION", reason)
+
     async def test_not_ours_to_publish(self) -> None:
         """A role that may not publish is told what to have run, and reads once that has been."""
         self.sql("create role reader login replication")

@@ -19,7 +19,11 @@ __all__ = ["Facts", "Publication", "Relation", "Tree", "ask_facts", "ask_publica
 
 _FACTS = """
 select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('wal_level'),
-    session_user::text, coalesce(role.rolreplication or role.rolsuper, false),
+    session_user::text,
+    coalesce(role.rolreplication or role.rolsuper, false) or exists (
+        select from pg_catalog.pg_roles as rds
+        where rds.rolname = 'rds_replication'
+        and pg_catalog.pg_has_role(session_user, rds.oid, 'member')),
     pg_catalog.current_setting('max_replication_slots')::int,
     pg_catalog.current_setting('max_wal_senders')::int,
     pg_catalog.current_setting('synchronous_standby_names'),

@@ -15,7 +15,16 @@ from txdoorbell.notification import CHANNEL_LIMIT, quote_identifier
 from txdoorbell.walreading.catalog import Facts, Publication, Relation, Tree
 from txdoorbell.walreading.changes import OPERATIONS, Table
 
-__all__ = ["Plan", "Trouble", "advice", "both_names", "check_publication", "make_plan", "troubles"]
+__all__ = [
+    "Plan",
+    "Trouble",
+    "advice",
+    "both_names",
+    "check_publication",
+    "lacks_replication",
+    "make_plan",
+    "troubles",
+]
 
 OLDEST = 130000
 MESSAGES_SINCE = 140000
@@ -214,9 +223,14 @@ def advice(text: str, facts: Facts) -> str:
         slots = facts.slots + 10
         return f"{text}: run ALTER SYSTEM SET max_replication_slots = {slots}; and restart"
     if not facts.may_replicate:
-        role = quote_identifier(facts.role)
-        return (
-            f"{text}: role {facts.role} lacks REPLICATION: run ALTER ROLE {role} REPLICATION"
-            f" (on Amazon RDS: GRANT rds_replication TO {role})"
-        )
+        return f"{text}: {lacks_replication(facts)}"
     return text
+
+
+def lacks_replication(facts: Facts) -> str:
+    """Return what a role without REPLICATION lacks, and what to run."""
+    role = quote_identifier(facts.role)
+    return (
+        f"role {facts.role} lacks REPLICATION: run ALTER ROLE {role} REPLICATION"
+        f" (on Amazon RDS: GRANT rds_replication TO {role})"
+    )

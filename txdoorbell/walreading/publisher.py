@@ -11,7 +11,14 @@ from txdoorbell.listening.oneline import one_line
 from txdoorbell.listening.session import DatabaseError, Session
 from txdoorbell.walreading.catalog import Facts, Tree, ask_facts, ask_publications, ask_trees
 from txdoorbell.walreading.changes import Table
-from txdoorbell.walreading.plan import Plan, Trouble, both_names, make_plan, troubles
+from txdoorbell.walreading.plan import (
+    Plan,
+    Trouble,
+    both_names,
+    lacks_replication,
+    make_plan,
+    troubles,
+)
 
 __all__ = ["Prepared", "Publisher"]
 
@@ -99,4 +106,5 @@ def _refused(error: DatabaseError, statement: str, plan: Plan, facts: Facts) -> 
     if error.pgcode != _NOT_ALLOWED:
         return f"{said}: {statement}"
     statements = "; ".join(plan.statements)
-    return f"{said}, role {facts.role}: have who owns it run {statements}"
+    refused = f"{said}, role {facts.role}: have who owns it run {statements}"
+    return refused if facts.may_replicate else f"{refused}; and {lacks_replication(facts)}"
