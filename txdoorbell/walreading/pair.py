@@ -25,7 +25,7 @@ from txdoorbell.walreading.plan import MESSAGES_SINCE, Trouble, advice
 from txdoorbell.walreading.publisher import Prepared, Publisher
 from txdoorbell.walreading.replication import ReplicationSession
 from txdoorbell.walreading.slot import RETAINED, make_slot
-from txdoorbell.walreading.visibility import SNAPSHOT
+from txdoorbell.walreading.visibility import SNAPSHOT, Snapshot
 
 __all__ = ["Gauge", "Pair"]
 
@@ -34,6 +34,9 @@ _KEEP = "select pg_catalog.set_config('wal_sender_timeout', '30s', false)"
 
 _LOCK = "select pg_catalog.set_config('lock_timeout', %s, false)"
 """No statement of ours waits for a lock longer than we wait for the statement."""
+
+_NEXT_NUMBER = "select pg_catalog.pg_current_xact_id()"
+"""A snapshot names no transaction that is newer than the last one to end: so one ends."""
 
 
 @dataclass
@@ -159,6 +162,18 @@ class Pair:
     def look(self) -> Deferred[str]:
         """Ask which transactions others see; see :class:`txdoorbell.walreading.visibility.Gate`."""
         return self.companion.look(SNAPSHOT, within=self._within)
+
+    async def open_transactions(self) -> frozenset[int]:
+        """
+        Ask for the numbers of the transactions that others don't see yet.
+
+        Some may be committed in the log already, before the part of it that is read: they wait for
+        the disk, or for a standby.
+
+        :raises SessionEnded: when the companion did not last.
+        """
+        await self.companion.query(_NEXT_NUMBER, within=self._within)
+        return Snapshot.read(await self.look()).in_progress
 
     def beat(self) -> Deferred[float]:
         """

@@ -24,7 +24,6 @@ from txdoorbell.walreading.plan import Trouble
 from txdoorbell.walreading.prober import LogProber
 from txdoorbell.walreading.publisher import Publisher
 from txdoorbell.walreading.telling import Hearers, Teller
-from txdoorbell.walreading.visibility import Snapshot
 
 __all__ = ["LogSession"]
 
@@ -139,9 +138,11 @@ class LogSession:
         prepared = await self._pair.open(tables_in(wanted))
         self._directory.list_tables(prepared.trees)
         self._directory.codec = self._pair.reader.server_codec
+        open_now = await self._pair.open_transactions()
         await self._pair.stream(prepared, self._teller.feed)
         self._committed = wanted
         self._report.established(self, f"the log is read by {self._pair}")
+        self._catch_up_later(wanted, open_now)
         self._prober.start()
         await self._keep_step()
 
@@ -175,12 +176,15 @@ class LogSession:
 
         What that did before a table was published is not in what is read of the log.
         """
-        tables, open_now = tables_in(added), frozenset[int]()
-        if tables:
-            open_now = Snapshot.read(await self._pair.look()).in_progress
+        tables = tables_in(added)
+        open_now = await self._pair.open_transactions() if tables else frozenset[int]()
         self._report.changed(added)
-        for number in open_now:
-            self._teller.catch_up(tables, number)
+        self._catch_up_later(tables, open_now)
+
+    def _catch_up_later(self, what: frozenset[str], numbers: frozenset[int]) -> None:
+        """Have it caught up on again, as each of these transactions comes to be seen."""
+        for number in numbers:
+            self._teller.catch_up(what, number)
 
     async def _follow(self, wanted: frozenset[str]) -> frozenset[Table] | None:
         """

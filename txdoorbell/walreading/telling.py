@@ -11,15 +11,14 @@ from twisted.python import log
 from twisted.python.failure import Failure
 
 from txdoorbell.notification import Hearable, Notification
-from txdoorbell.walreading.changes import Table
 from txdoorbell.walreading.directory import Directory
 from txdoorbell.walreading.pgoutput import Decoder, Event
 from txdoorbell.walreading.visibility import Gate
 
 __all__ = ["Hearers", "Teller"]
 
-_Held = list[Event] | frozenset[Table]
-"""What a transaction did, or tables of which somebody is to catch up on what it did."""
+_Held = list[Event] | frozenset[str]
+"""What a transaction did, or channels and tables that are to be caught up on for it."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ class Teller:
         self._hearers = hearers
         self._gate: Gate[_Held] = Gate(reactor, look, self._release, failed)
         self._closed = False
-        self.feed = Decoder(directory.interesting, self._read).feed
+        self.feed = Decoder(directory.interesting, self._read, directory.is_ours).feed
         """Take one message; see :meth:`txdoorbell.walreading.pgoutput.Decoder.feed`."""
 
-    def catch_up(self, tables: frozenset[Table], number: int) -> None:
-        """Have these tables caught up on once the transaction of this number is seen."""
-        self._gate.when_seen(number, tables)
+    def catch_up(self, what: frozenset[str], number: int) -> None:
+        """Have channels and tables caught up on once the transaction of this number is seen."""
+        self._gate.when_seen(number, what)
 
     def close(self) -> None:
         """Tell nothing more."""
